@@ -1,0 +1,40 @@
+# Every target does its own set-up: Python 3.11+, pip and make are all a new machine needs.
+.PHONY: setup demo test test-all lint bench sim lock clean
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+STAMP := .venv/.ready
+WORKERS ?= 2
+
+setup: $(STAMP)
+
+# pip installs into the venv from outside, so a Python without ensurepip serves as well.
+$(STAMP): requirements-dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "bulkpatch needs Python 3.11 or newer (python3 on the PATH, or PYTHON=…)"; exit 1; }
+	$(PYTHON) -m venv --clear --without-pip .venv
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+demo: setup
+	$(BIN)/bulkpatch demo
+
+test: setup
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+test-all: setup
+	$(BIN)/python -m pytest -n $(WORKERS) -m ""
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock:
+	uv pip compile --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml -o requirements.txt
+	uv pip compile --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --group dev -o requirements-dev.txt
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Bulk fleet updates for the Prequel Export API."""

@@ -1,0 +1,135 @@
+"""What can end a command, and with which exit code.
+
+    BulkpatchError                      code, message, hint, exit code
+    ├── InvalidInput        exit 2      job, rows, flags or references: every problem at once
+    ├── NotConfirmed        exit 2      a sending command without its consent
+    ├── KeyRefused          exit 4      the API refuses the key, or is not who it should be
+    ├── Mismatch            exit 6      held by another process, or job, input or version moved
+    ├── LedgerFailed        exit 8      damaged ledger, or a disk that is full or failing
+    └── Broken              exit 70     a guarantee did not hold: a bug, or a leak was found
+
+A failed row is never an exception: it is data in the ledger. An exception ends the command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from bulkpatch.errors.codes import CODES, Explanation
+
+__all__ = [
+    "CODES",
+    "Broken",
+    "BulkpatchError",
+    "ExitCode",
+    "Explanation",
+    "InvalidInput",
+    "KeyRefused",
+    "LedgerFailed",
+    "Mismatch",
+    "NotConfirmed",
+    "Problem",
+]
+
+
+class ExitCode(IntEnum):
+    """The process exit codes that users script against."""
+
+    DONE = 0
+    ROWS_FAILED = 1
+    INVALID = 2
+    STOPPED = 3
+    KEY_REFUSED = 4
+    WORK_TO_DO = 5
+    MISMATCH = 6
+    UNKNOWN_ROWS = 7
+    LEDGER = 8
+    INTERNAL = 70
+    SIGINT = 130
+    SIGTERM = 143
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing wrong with what the user gave, and where.
+
+    ``line`` and ``column`` count from 1; ``column_name`` is the input column. ``frame`` is the
+    quoted source around it, already free of secret cells. ``hint`` says how to mend it.
+    """
+
+    code: str
+    message: str
+    hint: str = ""
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    column_name: str | None = None
+    row: int | None = None
+    frame: str = ""
+    warning: bool = False
+
+    @property
+    def place(self) -> str:
+        """``file:line:column``, as far as known."""
+        parts = [self.file or ""]
+        if self.line is not None:
+            parts.append(str(self.line))
+            if self.column is not None:
+                parts.append(str(self.column))
+        return ":".join(parts) if self.file else ""
+
+
+class BulkpatchError(Exception):
+    """Ends a command: a stable code, one sentence of what, one of what to do."""
+
+    exit_code = ExitCode.INTERNAL
+
+    def __init__(self, code: str, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+
+class InvalidInput(BulkpatchError):
+    """Something the user gave does not hold; ``problems`` lists all that was found."""
+
+    exit_code = ExitCode.INVALID
+
+    def __init__(self, problems: Sequence[Problem], *, omitted: int = 0) -> None:
+        first = problems[0]
+        super().__init__(first.code, first.message, hint=first.hint)
+        self.problems = tuple(problems)
+        self.omitted = omitted
+
+
+class NotConfirmed(BulkpatchError):
+    """A sending command was not given the consent it needs; nothing was sent."""
+
+    exit_code = ExitCode.INVALID
+
+
+class KeyRefused(BulkpatchError):
+    """The API refused the key, or is not who it should be."""
+
+    exit_code = ExitCode.KEY_REFUSED
+
+
+class Mismatch(BulkpatchError):
+    """Another process holds the run, or what was sealed no longer matches."""
+
+    exit_code = ExitCode.MISMATCH
+
+
+class LedgerFailed(BulkpatchError):
+    """The ledger is damaged or its disk is full or failing."""
+
+    exit_code = ExitCode.LEDGER
+
+
+class Broken(BulkpatchError):
+    """A guarantee did not hold."""
+
+    exit_code = ExitCode.INTERNAL

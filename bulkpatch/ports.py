@@ -1,0 +1,136 @@
+"""Every seam of the house as a Protocol. The real thing and its fake pass one contract suite each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import ParamSpec, Protocol, TypeVar
+
+from bulkpatch.model import (
+    Event,
+    Operation,
+    PendingRow,
+    Record,
+    Request,
+    Result,
+    RowState,
+    RunHeader,
+    Secret,
+)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """Time as an argument. Pacing and deadlines use ``monotonic``; time stamps use ``wall_us``."""
+
+    def monotonic(self) -> float:
+        """Seconds since an arbitrary start that never goes back (and counts no suspend)."""
+        ...
+
+    def wall_us(self) -> int:
+        """Microseconds since 1970, UTC."""
+        ...
+
+
+class Transport(Protocol):
+    """One request → one whole reply or one fault. Never retries, redirects or raises for the network."""
+
+    async def send(self, request: Request, *, timeout_s: float, on_sent: Callable[[float], None]) -> Result:
+        """Send ``request`` whole within ``timeout_s`` (connect, write, read and all).
+
+        ``on_sent`` is called at most once, with the monotonic time at which the request's bytes
+        were handed to the socket. Cancellation closes the connection.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        ...
+
+
+class Ceiling(Protocol):
+    """The second, independent hold on the rate: the last gate before the wire, with exactly one waiter."""
+
+    async def admit(self) -> None:
+        """Return when one more request may leave."""
+        ...
+
+
+class Ledger(Protocol):
+    """The durable truth about one run. One thread at a time calls it; what returned is on disk."""
+
+    def header(self) -> RunHeader:
+        """What the run was started from."""
+        ...
+
+    def commit(self, records: Sequence[Record]) -> None:
+        """Make all of ``records`` durable, in order, or none. A second outcome for a row is refused."""
+        ...
+
+    def pending_between(self, first: int, last: int) -> Sequence[PendingRow]:
+        """Rows ``first``…``last`` without an outcome, ascending; rows that follow a lead are left out."""
+        ...
+
+    def counts(self) -> Mapping[RowState, int]:
+        """Rows by state: outcomes, and ``pending`` or ``in_flight`` for the rest; followers count as their lead."""
+        ...
+
+    def recent_sends(self, since_us: int) -> Sequence[tuple[int, float]]:
+        """``(at_us, at_s)`` of the intents since ``since_us``, ascending."""
+        ...
+
+    def acts(self) -> Sequence[Record]:
+        """What was done to the run, in order."""
+        ...
+
+    def close(self) -> None:
+        """Checkpoint and let go. Safe to call twice."""
+        ...
+
+
+class Source(Protocol):
+    """The sealed rows of a run, compiled when they are asked for."""
+
+    def operations(self, wanted: Callable[[int, int], Sequence[int]]) -> Iterator[Sequence[Operation]]:
+        """Stream the input in order; of each batch ``first``…``last`` compile the rows ``wanted`` names."""
+        ...
+
+
+class SecretResolver(Protocol):
+    """References → values."""
+
+    async def resolve(self, reference: str) -> Secret:
+        """The value behind ``reference``, fresh or held as its scheme demands.
+
+        Raises ``BulkpatchError`` when the store fails or holds nothing usable.
+        """
+        ...
+
+
+class Redactor(Protocol):
+    """Knows every secret that is live and keeps it out of what is written."""
+
+    def scrub(self, text: str, *, limit: int = 300) -> str:
+        """``text`` on one line, live secrets in any encoding replaced, control characters escaped, cut to ``limit``."""
+        ...
+
+    def scrub_json(self, document: bytes) -> bytes | None:
+        """``document`` as it is if it holds no live secret, else with it replaced."""
+        ...
+
+
+class Observer(Protocol):
+    """Is told what happened, after it is durable. Must not raise and must not block."""
+
+    def notify(self, event: Event) -> None:
+        """Take note of ``event``."""
+        ...
+
+
+class Executor(Protocol):
+    """Where blocking work goes: one thread in the real program, inline under a virtual clock."""
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``function`` and return what it returns. Calls never overlap and keep their order."""
+        ...
