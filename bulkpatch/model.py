@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NoReturn, TypeAlias
+from typing import NamedTuple, NoReturn, TypeAlias
 
 
 class RowState(StrEnum):
@@ -89,7 +89,7 @@ class SecretSlot:
 class Operation:
     """One row, compiled: what is to be sent to which destination.
 
-    ``body`` is the canonical JSON of the PATCH (``{"destination": …}``, keys in catalogue order)
+    ``body`` is the canonical JSON of the PATCH (``{"destination": …}``, keys sorted)
     in which every secret stands as its reference; ``secrets`` names those places. Without
     secrets, ``body`` is byte for byte what leaves. ``digest`` is the SHA-256 of ``body``.
     """
@@ -388,6 +388,30 @@ class RunHeader:
     dry_run: bool = False
     simulated: bool = False
     parent: str | None = None
+
+
+class OutcomeRow(NamedTuple):
+    """One input row as reports read it; a follower carries what its lead met.
+
+    ``state`` of a row without outcome is ``pending`` or ``in_flight``. ``attempts`` counts requests
+    that left. ``fields`` and ``labels`` are JSON arrays; ``sent_at_us`` is the first send.
+    """
+
+    row: int
+    destination_id: str
+    state: str
+    stage: str
+    wave: int
+    attempts: int
+    http_status: int | None
+    code: str | None
+    error: str | None
+    fields: str
+    sent_at_us: int | None
+    finished_at_us: int | None
+    latency_us: int | None
+    facts: bytes | None
+    labels: str
 
 
 # ── what is told while it happens ────────────────────────────────────────────────────────────

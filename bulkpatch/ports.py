@@ -6,8 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ParamSpec, Protocol, TypeVar
 
 from bulkpatch.model import (
+    Act,
     Event,
+    Intent,
     Operation,
+    Outcome,
+    OutcomeRow,
     PendingRow,
     Record,
     Request,
@@ -15,6 +19,7 @@ from bulkpatch.model import (
     RowState,
     RunHeader,
     Secret,
+    Setback,
 )
 
 P = ParamSpec("P")
@@ -80,8 +85,16 @@ class Ledger(Protocol):
         """``(at_us, at_s)`` of the intents since ``since_us``, ascending."""
         ...
 
-    def acts(self) -> Sequence[Record]:
+    def acts(self) -> Sequence[Act]:
         """What was done to the run, in order."""
+        ...
+
+    def outcome_rows(self, batch: int = 50_000) -> Iterator[Sequence[OutcomeRow]]:
+        """Every input row in input order, in batches of at most ``batch``."""
+        ...
+
+    def story(self, destination_id: str) -> Sequence[tuple[int, Sequence[Intent | Setback | Outcome]]]:
+        """Of each row with this id: its number, and all that happened to it in order."""
         ...
 
     def close(self) -> None:

@@ -1,0 +1,134 @@
+"""A job as values: what a job file says once every key of it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from bulkpatch.model import Guard, Limits, Threshold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constant:
+    """``[patch]`` gives the field this value in every row."""
+
+    path: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FromColumn:
+    """``{ column = "…", default = … }``: the cell of the row, else ``default`` (None: leave alone)."""
+
+    path: str
+    column: str
+    default: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FromSecret:
+    """``{ secret = "…" }``: a reference in which ``{column}`` is filled from the row."""
+
+    path: str
+    template: str
+
+
+PatchField: TypeAlias = Constant | FromColumn | FromSecret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiSpec:
+    """``[api]``; ``key`` is a secret reference."""
+
+    base_url: str = "https://api.prequel.co"
+    key: str = "env:PREQUEL_API_KEY"
+    allow_unknown_fields: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSpec:
+    """``[input]``; ``columns`` maps a column to a field path, ``path`` stands as written."""
+
+    path: str
+    id: str = "destination_id"
+    where: str | None = None
+    null: str | None = None
+    labels: tuple[str, ...] = ()
+    inline_secrets: bool = False
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """``[send] window``: the days and hours in which requests may leave."""
+
+    days: tuple[str, ...]
+    start: str
+    end: str
+    tz: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """What must hold before the next wave. Unset parts ask for nothing."""
+
+    failed: Threshold | None = None
+    soak_s: float = 0.0
+    approve: bool = False
+    transfers: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wave:
+    """``[[wave]]``: ``size`` is a number or share of all rows to be sent, or None for the rest."""
+
+    size: Threshold | None
+    gate: Gate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretsSpec:
+    """``[secrets]``."""
+
+    allow_short: bool = False
+    exec_env: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a setting's value came from: ``flag``, ``environment``, ``job``, ``user config`` or ``default``."""
+
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One job file, checked. ``path`` is absolute; ``sha256`` is of the file's bytes.
+
+    ``origins`` maps a setting's dotted key (``send.rate``) to its value and where it came from.
+    """
+
+    name: str
+    api: ApiSpec
+    input: InputSpec
+    patch: tuple[PatchField, ...]
+    expect: Mapping[str, Any]
+    limits: Limits
+    guard: Guard
+    transport: str
+    on_drift: str
+    window: Window | None
+    waves: tuple[Wave, ...]
+    connection_test: str
+    secrets: SecretsSpec
+    path: Path
+    sha256: str
+    origins: Mapping[str, Origin]
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative paths of the job start from."""
+        return self.path.parent
