@@ -1,0 +1,1 @@
+"""argv and environment → settings → wiring → one call of the library → exit code."""

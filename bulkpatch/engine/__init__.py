@@ -1,0 +1,1 @@
+"""Tasks, queues and signals; carries out what the dispatcher decides."""

@@ -123,7 +123,7 @@ CODES: dict[str, Explanation] = {
     ),
     "BP121": Explanation(
         "Consent is missing",
-        "A sending command needs a yes: typed on a terminal, or --yes without one. A production key also asks for the job's name.",
+        "A sending command needs a yes, typed or given as --yes. A production key also asks for the job's name.",
         "Look at the plan, then add --yes (and --confirm NAME for a production key).",
     ),
     "BP122": Explanation(
@@ -239,7 +239,7 @@ CODES: dict[str, Explanation] = {
     ),
     "BP219": Explanation(
         "A column type that is not taken",
-        "Ids must be strings; integer, Boolean, string and list columns must fit their field. Others would have to be guessed.",
+        "Ids must be strings; integer, Boolean, string and list columns must fit their field. Nothing is guessed.",
         "Convert the column to text before you write the file.",
     ),
     "BP220": Explanation(

@@ -1,0 +1,1 @@
+"""The durable truth about a run; the only writer of row states."""

@@ -1,0 +1,1 @@
+"""Events → log, progress, metrics."""

@@ -1,0 +1,1 @@
+"""The API: its fields, types, requests and replies."""

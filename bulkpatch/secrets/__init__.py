@@ -1,0 +1,1 @@
+"""References → values; taint, redaction, leak check."""

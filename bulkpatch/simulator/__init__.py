@@ -1,0 +1,1 @@
+"""The API, embedded: state, rate limit, and faults on a seed."""
