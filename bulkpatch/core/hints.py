@@ -1,0 +1,52 @@
+"""What an answer's headers say about waiting. Whatever is malformed is ignored, never guessed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+WAIT_S_MAX = 600.0
+"""Seconds: the longest wait that is honoured; beyond it the run stops and can be resumed."""
+
+_SECONDS = re.compile(r"[0-9]{1,10}", re.ASCII)
+_REMAINING = re.compile(r"(?:^|[;,\s])(?:r|remaining)=([0-9]{1,9})(?=$|[;,\s])", re.ASCII)
+_RESET = re.compile(r"(?:^|[;,\s])(?:t|reset)=([0-9]{1,9})(?=$|[;,\s])", re.ASCII)
+
+
+def retry_after_s(headers: Mapping[str, str], wall_us: int) -> float | None:
+    """Seconds that ``Retry-After`` asks for; None if it is missing, malformed, repeated or not positive.
+
+    A date is taken against the answer's own ``Date``, so that a skewed clock does not matter; without
+    one against ours, and then never for longer than ``WAIT_S_MAX``.
+    """
+    value = headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(value):
+        return float(value) or None
+    due = _date(value)
+    if due is None:
+        return None
+    now = _date(headers.get("date", ""))
+    if now is not None:
+        wait_s = (due - now).total_seconds()
+    else:
+        wait_s = min(WAIT_S_MAX, due.timestamp() - wall_us / 1e6)
+    return wait_s if wait_s > 0 else None
+
+
+def quota_pause_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds to hold everything, if ``RateLimit`` says that nothing is left (``r=0;t=30``)."""
+    value = headers.get("ratelimit", "")
+    remaining, reset = _REMAINING.search(value), _RESET.search(value)
+    if remaining is None or reset is None or int(remaining[1]) > 0:
+        return None
+    return float(reset[1]) or None
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
