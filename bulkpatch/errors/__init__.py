@@ -3,6 +3,7 @@
     BulkpatchError                      code, message, hint, exit code
     ├── InvalidInput        exit 2      job, rows, flags or references: every problem at once
     ├── NotConfirmed        exit 2      a sending command without its consent
+    ├── StoreFailed         exit 3      a secret store failed after the start; what was not sent stays pending
     ├── KeyRefused          exit 4      the API refuses the key, or is not who it should be
     ├── Mismatch            exit 6      held by another process, or job, input or version moved
     ├── LedgerFailed        exit 8      damaged ledger, or a disk that is full or failing
@@ -31,6 +32,7 @@ __all__ = [
     "Mismatch",
     "NotConfirmed",
     "Problem",
+    "StoreFailed",
 ]
 
 
@@ -109,6 +111,12 @@ class NotConfirmed(BulkpatchError):
     """A sending command was not given the consent it needs; nothing was sent."""
 
     exit_code = ExitCode.INVALID
+
+
+class StoreFailed(BulkpatchError):
+    """A reference gave nothing usable when its turn came: the run stops and can be resumed."""
+
+    exit_code = ExitCode.STOPPED
 
 
 class KeyRefused(BulkpatchError):

@@ -300,8 +300,8 @@ CODES: dict[str, Explanation] = {
     ),
     "BP304": Explanation(
         "The secret cannot be used",
-        "It is empty, holds a line break, NUL or only blanks, or looks like a mask (****, <redacted>).",
-        "Put the true value where the reference points. One final newline of a file is taken off.",
+        "It is empty or a mask (****, <redacted>), has a CR, NUL or outer blank, or, as the API key, a line break.",
+        "Put the true value where the reference points. One final newline of a file, pipe or command is taken off.",
     ),
     "BP305": Explanation(
         "The secret is too short to be watched",

@@ -1,0 +1,193 @@
+"""Live secrets, found in any text and kept out of what is written."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from threading import Lock
+from typing import NamedTuple
+
+from bulkpatch.model import Secret
+from bulkpatch.secrets.encodings import NEEDLE_BYTES_MIN, encodings
+
+LIVE_MAX = 4096
+"""Secrets watched at once: 4 times the highest concurrency, at about 4 KiB of memory each."""
+
+NEEDLE_BYTES_MAX = 64 * 1024 * 1024
+"""Bytes of all watched forms together: about 800 secrets of 4 KiB, or one each of the greatest size 50 times."""
+
+REDACTED = "<redacted>"
+
+_API_KEY = re.compile(rb"sk_(?:prod|staging)_[A-Za-z0-9_-]+")
+_API_KEY_START = b"sk_"
+_UNPRINTED = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+_SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+_GRAM_BYTES = 4
+_STRIDE = 2
+
+
+class Hit(NamedTuple):
+    """A live secret at ``document[start:end]``, in the encoding that is named."""
+
+    start: int
+    end: int
+    reference: str
+    encoding: str
+
+
+class _Needle(NamedTuple):
+    form: bytes
+    gram_at: int
+    encoding: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Live:
+    needles: tuple[_Needle, ...]
+    size: int
+    pinned: bool
+
+
+class LiveRedactor:
+    """The port ``Redactor``, and the list of secrets that it and the leak check know.
+
+    How it finds thousands of needles in one pass: each has the four bytes at its middle, and those
+    one further on, in a hash table. One of the two lies at an even place of whatever text holds the
+    needle, so it is enough to look up the four bytes at every even place of a text, and to compare
+    in full only where the table knows them. The time does not depend on the number of secrets.
+
+    The least recently added secrets are dropped beyond ``LIVE_MAX`` or ``NEEDLE_BYTES_MAX``
+    (``dropped`` counts how often); those too short to be told from chance are not watched
+    (``unwatched`` counts them). Adding is safe from any thread, and so is asking meanwhile.
+    """
+
+    def __init__(self, *, live_max: int = LIVE_MAX, needle_bytes_max: int = NEEDLE_BYTES_MAX) -> None:
+        self._live_max = live_max
+        self._needle_bytes_max = needle_bytes_max
+        self._live: OrderedDict[str, _Live] = OrderedDict()
+        self._index: dict[int, tuple[_Needle, ...]] = {}
+        self._size = 0
+        self._adding = Lock()
+        self.dropped = 0
+        self.unwatched = 0
+        self.longest = 0
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def add(self, secret: Secret, *, pinned: bool = False) -> None:
+        """Watch for ``secret`` from now on. A ``pinned`` one (the API key) is never dropped."""
+        value = secret.reveal()
+        with self._adding:
+            if value in self._live:
+                self._live.move_to_end(value)
+            elif len(value.encode()) < NEEDLE_BYTES_MIN:
+                self.unwatched += 1
+            else:
+                self._learn(value, secret.reference, pinned=pinned)
+                while len(self._live) > self._live_max or self._size > self._needle_bytes_max:
+                    if not self._forget_oldest():
+                        break
+
+    def find(self, document: bytes) -> Iterator[Hit]:
+        """Every live secret in ``document``, in any encoding and no order; they may overlap."""
+        whole = memoryview(document)
+        for offset in range(0, _GRAM_BYTES, _STRIDE):
+            grams = whole[offset : offset + (len(document) - offset) // _GRAM_BYTES * _GRAM_BYTES].cast("I")
+            if self._index.keys().isdisjoint(grams):
+                continue
+            for place in [place for place, gram in enumerate(grams) if gram in self._index]:
+                for needle in self._index.get(grams[place], ()):
+                    start = offset + place * _GRAM_BYTES - needle.gram_at
+                    if start >= 0 and document.startswith(needle.form, start):
+                        yield Hit(start, start + len(needle.form), needle.reference, needle.encoding)
+        if _API_KEY_START in document:
+            for key in _API_KEY.finditer(document):
+                yield Hit(*key.span(), "an API key", "pattern")
+
+    def scrub(self, text: str, *, limit: int = 300) -> str:
+        """``text`` on one line, live secrets in any encoding replaced, control characters escaped, cut to ``limit``.
+
+        Give it the text whole: of a secret that was cut in two before, no form is left to be found.
+        """
+        clean = self._replaced(text)
+        escaped = _UNPRINTED.sub(_escaped, clean)
+        if escaped != clean:
+            clean = self._replaced(escaped)
+        return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+    def scrub_json(self, document: bytes) -> bytes | None:
+        """``document`` as it is if it holds no live secret, else with it replaced; None if that is no JSON any more."""
+        clean = self._without(document)
+        if clean is not document:
+            try:
+                json.loads(clean)
+            except ValueError:
+                return None
+        return clean
+
+    def _replaced(self, text: str) -> str:
+        document = text.encode("utf-8", "backslashreplace")
+        clean = self._without(document)
+        return text if clean is document else clean.decode("utf-8", "replace")
+
+    def _without(self, document: bytes) -> bytes:
+        hits = sorted(self.find(document))
+        if not hits:
+            return document
+        kept, end = bytearray(), 0
+        for hit in hits:
+            if hit.start >= end:
+                kept += document[end : hit.start] + REDACTED.encode()
+            end = max(end, hit.end)
+        return bytes(kept + document[end:])
+
+    def _learn(self, value: str, reference: str, *, pinned: bool) -> None:
+        forms = encodings(value).items()
+        needles = tuple(_Needle(form, at, name, reference) for form, name in forms for at in _gram_places(form))
+        for needle in needles:
+            gram = _gram(needle)
+            self._index[gram] = (*self._index.get(gram, ()), needle)
+        live = _Live(needles=needles, size=sum(len(form) for form, _ in forms), pinned=pinned)
+        self._live[value] = live
+        self._size += live.size
+        self.longest = max(self.longest, *(len(form) for form, _ in forms))
+
+    def _forget_oldest(self) -> bool:
+        value = next((value for value, live in self._live.items() if not live.pinned), None)
+        if value is None:
+            return False
+        live = self._live.pop(value)
+        self._size -= live.size
+        self.dropped += 1
+        for needle in live.needles:
+            gram = _gram(needle)
+            left = tuple(other for other in self._index[gram] if other is not needle)
+            if left:
+                self._index[gram] = left
+            else:
+                del self._index[gram]
+        return True
+
+
+def _gram_places(form: bytes) -> tuple[int, int]:
+    middle = (len(form) - _GRAM_BYTES - 1) // 2
+    return middle, middle + 1
+
+
+def _gram(needle: _Needle) -> int:
+    return int.from_bytes(needle.form[needle.gram_at : needle.gram_at + _GRAM_BYTES], sys.byteorder)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    character = found[0]
+    short = _SHORT_ESCAPES.get(character)
+    if short is not None:
+        return short
+    return f"\\x{ord(character):02x}" if character <= "\xff" else f"\\u{ord(character):04x}"
