@@ -123,7 +123,8 @@ class PendingRow:
 
     ``attempt`` is the number of the last intent (0: none). ``tried`` counts those that use up
     ``attempts``, ``throttled`` those that do not (429, 503 with Retry-After). ``doubted``: one of
-    them may have been applied. ``open``: the last intent has no answer on record.
+    them may have been applied. ``open``: the last intent has no answer on record. ``copies`` counts
+    the rows that share its outcome, itself included.
     """
 
     row: int
@@ -134,6 +135,7 @@ class PendingRow:
     throttled: int = 0
     doubted: bool = False
     open: bool = False
+    copies: int = 1
 
 
 # ── limits and guards ────────────────────────────────────────────────────────────────────────

@@ -28,10 +28,8 @@ def retry_after_s(headers: Mapping[str, str], wall_us: int) -> float | None:
     if due is None:
         return None
     now = _date(headers.get("date", ""))
-    if now is not None:
-        wait_s = (due - now).total_seconds()
-    else:
-        wait_s = min(WAIT_S_MAX, due.timestamp() - wall_us / 1e6)
+    ours_s = min(WAIT_S_MAX, due.timestamp() - wall_us / 1e6)
+    wait_s = ours_s if now is None else (due - now).total_seconds()
     return wait_s if wait_s > 0 else None
 
 

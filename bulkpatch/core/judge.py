@@ -53,7 +53,9 @@ def judge_fault(fault: Fault) -> Verdict:
     return Verdict(kind=VerdictKind.RETRY, code=code, message=words + detail, maybe_applied=True)
 
 
-def judge_reply(reply: Reply, answer: Answer | None, *, wall_us: int, accepted: int) -> Verdict:
+def judge_reply(  # noqa: PLR0911  (one return a class of answers, in the order they are asked)
+    reply: Reply, answer: Answer | None, *, wall_us: int, accepted: int
+) -> Verdict:
     """A whole answer. ``answer`` is its body, read (2xx), or carries the API's message (others).
 
     ``accepted`` counts the rows that this process has seen accepted.

@@ -404,6 +404,11 @@ CODES: dict[str, Explanation] = {
         "The row's reference or value did not hold when its turn came.",
         "Mend the row and run it again.",
     ),
+    "BP418": Explanation(
+        "The answer was lost with the process",
+        "bulkpatch was ended while a request was under way, so it may have been applied.",
+        "None needed: resume sends the row again, since it sets absolute values.",
+    ),
     # ── how a run was stopped ────────────────────────────────────────────────────────────────
     "BP501": Explanation(
         "Too many rows failed",
