@@ -107,6 +107,15 @@ class Dispatcher:
         """Rows known here that are in no slot."""
         return len(self._fresh) + len(self._retries)
 
+    @property
+    def bound_by(self) -> str:
+        """Which limit holds the run back now, in words."""
+        if self.breaker.state is not BreakerState.CLOSED:
+            return "waiting for the API"
+        if self.pacer.speed < self.limits.rate.per_s:
+            return "the API's own limit"
+        return "concurrency" if self.in_flight >= self.limits.concurrency else "rate"
+
     # ── a slot asks for work ─────────────────────────────────────────────────────────────────
 
     def pick(self, now_s: float) -> Work | None:

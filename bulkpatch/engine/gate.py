@@ -1,0 +1,77 @@
+"""The last step before the wire: slots wait here in line until the rate lets the next one through."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+
+from bulkpatch.core.dispatcher import Dispatcher
+from bulkpatch.ports import Ceiling, Clock
+
+
+class Gate:
+    """Lets requests leave one by one: the dispatcher's pacer spaces them, the ceiling holds a second time.
+
+    Only ``run`` ever awaits the ceiling, so it has exactly one waiter.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, ceiling: Ceiling, clock: Clock) -> None:
+        self._dispatcher = dispatcher
+        self._ceiling = ceiling
+        self._clock = clock
+        self._line: deque[asyncio.Future[bool]] = deque()
+        self._changed = asyncio.Event()
+
+    async def pass_through(self) -> bool:
+        """Wait for a place in the rate. False: the run stops, nothing may leave."""
+        if self._dispatcher.stopped is not None:
+            return False
+        place: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._line.append(place)
+        self._changed.set()
+        return await place
+
+    def changed(self) -> None:
+        """Look again: a request left, a limit changed, or the run stops."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Serve the line until cancelled."""
+        while True:
+            self._changed.clear()
+            if self._dispatcher.stopped is not None:
+                self._turn_away()
+            wait_s = self._wait_s()
+            if wait_s <= 0:
+                await self._ceiling.admit()
+                if self._dispatcher.stopped is None:
+                    self._let_through()
+                continue
+            try:
+                async with asyncio.timeout(None if math.isinf(wait_s) else wait_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+
+    def _wait_s(self) -> float:
+        while self._line and self._line[0].done():
+            self._line.popleft()
+        if not self._line:
+            return math.inf
+        now_s = self._clock.monotonic()
+        return self._dispatcher.ready_at(now_s) - now_s
+
+    def _let_through(self) -> None:
+        while self._line:
+            place = self._line.popleft()
+            if not place.done():
+                self._dispatcher.grant(max(self._clock.monotonic(), self._dispatcher.ready_at(self._clock.monotonic())))
+                place.set_result(True)
+                return
+
+    def _turn_away(self) -> None:
+        while self._line:
+            place = self._line.popleft()
+            if not place.done():
+                place.set_result(False)

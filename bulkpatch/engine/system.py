@@ -1,0 +1,41 @@
+"""The machine's clock and the one thread that blocking work goes to: the only place that asks the system for either."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class SystemClock:
+    """ports.Clock on the machine's clocks."""
+
+    def monotonic(self) -> float:
+        """Seconds; never goes back."""
+        return time.monotonic()
+
+    def wall_us(self) -> int:
+        """Microseconds since 1970, UTC."""
+        return time.time_ns() // 1000
+
+
+class ThreadExecutor:
+    """ports.Executor: one thread, so that calls keep their order and never overlap."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bulkpatch-ledger")
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``function`` on the thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, partial(function, *args, **kwargs))
+
+    def close(self) -> None:
+        """Wait for what runs, then end the thread."""
+        self._pool.shutdown(wait=True)

@@ -1,0 +1,78 @@
+"""Group commit: records of many rows share one fsync, in the order they were made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from bulkpatch.model import Record
+from bulkpatch.ports import Executor, Ledger
+
+GROUP_MAX = 1_000
+"""Records a commit at most: one fsync for a thousand is already free."""
+
+
+class LedgerWriter:
+    """Writes what it is given, at once when idle and in groups when busy.
+
+    After a failed commit nothing more is written, and every waiter gets the error.
+    """
+
+    def __init__(self, ledger: Ledger, executor: Executor, *, on_failure: Callable[[BaseException], None]) -> None:
+        self._ledger = ledger
+        self._executor = executor
+        self._on_failure = on_failure
+        self._queue: deque[tuple[Record, Callable[[], None] | None]] = deque()
+        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._put = 0
+        self._written = 0
+        self._failure: BaseException | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def put(self, record: Record, then: Callable[[], None] | None = None) -> None:
+        """Queue ``record``; ``then`` is called in the loop once it is durable."""
+        self._queue.append((record, then))
+        self._put += 1
+        if self._task is None and self._failure is None:
+            self._task = asyncio.get_running_loop().create_task(self._drain())
+
+    async def durable(self, *records: Record) -> None:
+        """Queue ``records`` and return when they, and all before them, are durable."""
+        for record in records:
+            self.put(record)
+        if self._failure is not None:
+            raise self._failure
+        if self._written < self._put:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append((self._put, waiter))
+            await waiter
+
+    async def _drain(self) -> None:
+        try:
+            while self._queue:
+                group = [self._queue.popleft() for _ in range(min(GROUP_MAX, len(self._queue)))]
+                await self._executor.run(self._ledger.commit, [record for record, _ in group])
+                self._landed(group)
+        except Exception as failure:  # noqa: BLE001  (handed to every waiter and to the engine)
+            self._fail(failure)
+        finally:
+            self._task = None
+
+    def _landed(self, group: Sequence[tuple[Record, Callable[[], None] | None]]) -> None:
+        self._written += len(group)
+        for _, then in group:
+            if then is not None:
+                then()
+        while self._waiters and self._waiters[0][0] <= self._written:
+            waiter = self._waiters.popleft()[1]
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _fail(self, failure: BaseException) -> None:
+        self._failure = failure
+        for _, waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(failure)
+        self._waiters.clear()
+        self._on_failure(failure)
