@@ -38,6 +38,8 @@ SIGN_IN_PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>S
 OTHER_ID = "00000000-0000-4000-8000-000000000000"
 """The id that ``wrong_id`` answers with."""
 
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+
 Envelope: TypeAlias = dict[str, Any]
 
 
@@ -67,6 +69,8 @@ class Simulator:
     """What stands between a request and the fleet. ``app`` is the ASGI application.
 
     ``rate`` None: no limit. ``dated_retry_after`` gives Retry-After as an HTTP date instead of seconds.
+    ``latency_s`` holds every answer back; without it requests are too quick to overlap, and ``in_flight``
+    says little.
     ``admin`` adds ``GET /_sim/state``, which needs no key and shows no secret.
     """
 
@@ -78,6 +82,7 @@ class Simulator:
         rate: Rate | None = None,
         faults: FaultPlan | None = None,
         dated_retry_after: bool = False,
+        latency_s: float = 0.0,
         admin: bool = False,
     ) -> None:
         self.fleet = fleet
@@ -87,6 +92,7 @@ class Simulator:
         self._faults = faults or FaultPlan()
         self._attempts: Counter[tuple[str, str]] = Counter()
         self._dated = dated_retry_after
+        self._latency_s = latency_s
         self.app = Starlette(routes=self._routes(admin=admin), exception_handlers={HTTPException: _unrouted})
 
     def _routes(self, *, admin: bool) -> list[Route]:
@@ -128,7 +134,7 @@ class Simulator:
         params = request.path_params
         call = Call(
             method=request.method,
-            url=f"http://{request.headers.get('host', '')}{request.url.path}",
+            url=f"http://{request.headers.get('host', '')}{request.scope['path']}",
             destination_id=params.get("destination_id", ""),
             transfer_id=params.get("transfer_id", ""),
             query=request.query_params,
@@ -138,13 +144,8 @@ class Simulator:
         status = None if isinstance(response, Reset) else response.status_code
         fault = mishap.value if mishap else None
         self.fleet.arrivals.append(Arrival(at_s, call.method, call.destination_id, status, fault))
-        match mishap:
-            case Mishap.STALL:
-                return Late(response, delay_s=self._faults.stall_s)
-            case Mishap.SLOW:
-                return Late(response, delay_s=self._faults.slow_s)
-            case _:
-                return response
+        delay_s = self._latency_s + self._faults.delay_s(mishap)
+        return Late(response, delay_s=delay_s) if delay_s else response
 
     def _judge(self, act: Act, call: Call, key: str, now_s: float) -> tuple[Mishap | None, Response]:
         if not hmac.compare_digest(key.encode(), self._key.reveal().encode()):
@@ -258,7 +259,7 @@ def _spoilt(mishap: Mishap, response: Response, call: Call) -> Response:
             return Response(body[: len(body) // 2], media_type="application/json")
         case Mishap.NO_CONTENT_204:
             return Response(status_code=204)
-        case Mishap.WRONG_ID:
+        case Mishap.WRONG_ID if call.destination_id:
             return Response(
                 body.replace(call.destination_id.encode(), OTHER_ID.encode()), media_type="application/json"
             )
@@ -282,7 +283,7 @@ def _refused(status: int, message: str) -> Response:
 
 
 def _json(status: int, envelope: Envelope) -> Response:
-    return Response(json.dumps(envelope, separators=(",", ":")), status_code=status, media_type="application/json")
+    return Response(_ENCODE(envelope), status_code=status, media_type="application/json")
 
 
 def _no_number(name: str) -> NoReturn:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from uuid import UUID
 
 _BITS = 53  # what a float holds exactly
 
@@ -21,4 +20,5 @@ def share(seed: int, *parts: object) -> float:
 
 def uuid(seed: int, *parts: object) -> str:
     """An id in the form of a random UUID."""
-    return str(UUID(bytes=digest(seed, *parts), version=4))
+    drawn = digest(seed, *parts).hex()
+    return f"{drawn[:8]}-{drawn[8:12]}-4{drawn[13:16]}-8{drawn[17:20]}-{drawn[20:]}"

@@ -154,6 +154,16 @@ class FaultPlan:
                 return kind
         return None
 
+    def delay_s(self, mishap: Mishap | None) -> float:
+        """For how long the answer is held back."""
+        match mishap:
+            case Mishap.STALL:
+                return self.stall_s
+            case Mishap.SLOW:
+                return self.slow_s
+            case _:
+                return 0.0
+
 
 def _kind(name: str) -> Mishap:
     try:

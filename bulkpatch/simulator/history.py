@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from bulkpatch.simulator.chance import digest, share, uuid
@@ -16,6 +17,7 @@ ROWS_PER_MODEL_MAX = 65_536
 _ROWS_PER_MB = 4_096
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WINDOW_US = 3_600_000_000
+_LAG_US = 1_000_000  # from the newest row of a source to the transfer that took it
 _FAILED_SHARE = 0.1  # of the destinations' last transfers, so that reports have something to show
 
 
@@ -71,27 +73,34 @@ def failure(message: str) -> dict[str, Any]:
 def document(run: Run, *, seed: int, now_us: int) -> dict[str, Any]:
     """``run`` as the API shows it at ``now_us``: PENDING, RUNNING, or ended in SUCCESS, PARTIAL_FAILURE or ERROR."""
     ended = now_us >= run.ended_us
-    metrics = [_metric(run, model, at, seed) for at, model in enumerate(run.models)] if ended else []
+    window = {
+        "start_transfer_window_at": stamp(run.submitted_us - _WINDOW_US),
+        "end_transfer_window_at": stamp(run.submitted_us),
+    }
+    metrics = [{**_metric(run, at, seed), **window} for at in range(len(run.models))] if ended else []
     shown: dict[str, Any] = {
         "id": run.id,
         "status": _status(run, now_us),
         "is_full_refresh": run.full_refresh,
         "models": list(run.models),
         "log": "",
-        "submitted_at": stamp(run.submitted_us),
-        "start_transfer_window_at": stamp(run.submitted_us - _WINDOW_US),
-        "end_transfer_window_at": stamp(run.submitted_us),
+        "submitted_at": window["end_transfer_window_at"],
+        **window,
         "rows_transferred": sum(metric["rows_transferred"] for metric in metrics),
         "delta_rows_transferred": sum(metric["delta_rows_transferred"] for metric in metrics),
         "volume_transferred_in_mb": round(sum(metric["volume_transferred_in_mb"] for metric in metrics), 3),
         "is_debug_mode": run.debug,
-        "actor_id": uuid(seed, "actor"),
+        "actor_id": _name(seed, "actor", ""),
         "actor_type": "api_key",
-        "source_ids": [uuid(seed, "source")],
+        "source_ids": [_name(seed, "source", "")],
         "destination_id": run.destination_id,
         "model_metrics": metrics,
         "models_snapshot": [
-            {"model_id": uuid(seed, "model", model), "model_name": model, "revision_id": uuid(seed, "revision", model)}
+            {
+                "model_id": _name(seed, "model", model),
+                "model_name": model,
+                "revision_id": _name(seed, "revision", model),
+            }
             for model in run.models
         ],
         "tags": dict(run.tags or {}),
@@ -111,19 +120,23 @@ def _status(run: Run, now_us: int) -> str:
     return "ERROR" if len(run.models) == 1 else "PARTIAL_FAILURE"
 
 
-def _metric(run: Run, model: str, at: int, seed: int) -> dict[str, Any]:
-    """What one model moved; of a broken run the first model failed."""
-    failed = run.broken and at == 0
+@lru_cache(maxsize=1024)
+def _name(seed: int, kind: str, name: str) -> str:
+    """An id that many documents share."""
+    return uuid(seed, kind, name)
+
+
+def _metric(run: Run, at: int, seed: int) -> dict[str, Any]:
+    """What the model at ``at`` moved; of a broken run the first model failed."""
+    failed, model = run.broken and at == 0, run.models[at]
     drawn = int.from_bytes(digest(seed, "rows", run.id, model, size=4), "big")
     rows = 0 if failed else drawn % ROWS_PER_MODEL_MAX
     metric: dict[str, Any] = {
-        "model_id": uuid(seed, "model", model),
+        "model_id": _name(seed, "model", model),
         "rows_transferred": rows,
         "delta_rows_transferred": rows // (1 + drawn // ROWS_PER_MODEL_MAX % 8),
         "volume_transferred_in_mb": round(rows / _ROWS_PER_MB, 3),
-        "start_transfer_window_at": stamp(run.submitted_us - _WINDOW_US),
-        "end_transfer_window_at": stamp(run.submitted_us),
-        "most_recent_last_updated_at": stamp(run.submitted_us),
+        "most_recent_last_updated_at": stamp(run.submitted_us - _LAG_US),
         "model_name": model,
     }
     if failed:

@@ -13,13 +13,15 @@ from typing import Any, Self
 
 import uvicorn
 
-from bulkpatch.errors import InvalidInput, Problem
+from bulkpatch.errors import Broken, InvalidInput, Problem
 from bulkpatch.model import Rate, Secret
 from bulkpatch.simulator.app import Simulator
 from bulkpatch.simulator.faults import FaultPlan
 from bulkpatch.simulator.state import Fleet
 from bulkpatch.simulator.wire import Wire
 
+PORT_MAX = 65_535
+"""The highest TCP port; 0 stands for any free one."""
 KEEP_ALIVE_S = 75
 """Seconds an idle connection is kept; common among servers, and longer than clients keep theirs."""
 BACKLOG = 1024
@@ -35,7 +37,7 @@ STOP_S_MAX = 10.0
 class SimulatorServer:
     """``fleet`` served over HTTP in a daemon thread with its own event loop.
 
-    ``port`` 0 takes a free one. ``knobs`` are those of ``Simulator``: ``dated_retry_after``, ``admin``.
+    ``port`` 0 takes a free one. ``knobs`` are those of ``Simulator``: ``dated_retry_after``, ``latency_s``, ``admin``.
     Raises ``ValueError`` for a host that is not loopback. Use it once: ``start`` and ``stop``, or ``with``.
     """
 
@@ -67,7 +69,7 @@ class SimulatorServer:
         self._thread.start()
         if not self._server.ready.wait(START_S_MAX) or not self._server.started:
             listener.close()
-            raise RuntimeError("the simulator's server did not come up")
+            raise Broken("BP901", "the simulator's server did not come up")
         return self.url
 
     def stop(self) -> None:
@@ -155,11 +157,16 @@ def _loopback(host: str) -> str:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    if not 0 <= port <= PORT_MAX:
+        raise _no_port(host, port, "it is no port number")
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except (OSError, OverflowError) as error:
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not a port"
-        problem = Problem(
-            code="BP120", message=f"port {port} of {host} cannot be used: {reason}", hint="Use another port."
-        )
-        raise InvalidInput([problem]) from None
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise _no_port(host, port, os.strerror(error.errno or 0)) from None
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited; else each answer waits 40 ms for an ACK
+    return listener
+
+
+def _no_port(host: str, port: int, reason: str) -> InvalidInput:
+    message = f"port {port} of {host} cannot be used: {reason}"
+    return InvalidInput([Problem(code="BP120", message=message, hint="Use another port, or 0 for a free one.")])

@@ -50,8 +50,9 @@ class Settings:
                 inner = into.get(name)
                 inner = inner if isinstance(inner, dict) else {}
                 self._merge(inner, value, path + ".")
-                if inner:  # an object of nothing but secrets is not shown
-                    into[name] = inner
+                into[name] = inner
+                if not inner:  # an object of nothing but secrets is not shown
+                    del into[name]
             else:
                 into[name] = value
                 if value is None:

@@ -1,9 +1,10 @@
-"""The fleet: destinations and transfers as the API keeps them. Pure logic; a clock is given, the seed decides the rest."""
+"""The fleet: destinations and transfers as the API keeps them. Pure logic, told the time; a seed decides the rest."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 from bulkpatch.model import Operation
@@ -152,9 +153,9 @@ class Fleet:
     def snapshot(self) -> dict[str, Any]:
         """Everything, for the judges of tests alone.
 
-        By id: ``destination`` as read, ``secrets`` by path, ``machine_type_id``, ``effects``.
+        By id: ``destination`` as read, ``secrets`` by path, ``machine_type_id``, ``effects``. A copy.
         """
-        return {destination_id: self._snapshot(destination_id) for destination_id in self._ids}
+        return deepcopy({destination_id: self._snapshot(destination_id) for destination_id in self._ids})
 
     def _snapshot(self, destination_id: str) -> dict[str, Any]:
         secrets = dict(self._of(destination_id).hidden)

@@ -90,7 +90,7 @@ class Transfers:
     def page(
         self, query: Mapping[str, str], *, destination_id: str | None, now_us: int
     ) -> tuple[list[dict[str, Any]], Page]:
-        """One page, of one destination's or of all; ``status`` in ``query`` thins out the page. Raises ``Refusal`` 400."""
+        """One page, of one destination's or of all; ``status`` in ``query`` thins it out. Raises ``Refusal`` 400."""
         ids = self._ids if destination_id is None else self._ids_of.get(destination_id, [])
         page = page_of(ids, self._places if destination_id is None else self._places_of, query)
         shown = [self.get(transfer_id, now_us=now_us) for transfer_id in page.ids]
