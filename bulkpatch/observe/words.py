@@ -1,0 +1,67 @@
+"""Numbers as a person reads them."""
+
+from __future__ import annotations
+
+from bulkpatch.model import RowState, Snapshot
+
+DONE = (RowState.ACCEPTED, RowState.VERIFIED, RowState.NOOP, RowState.PLANNED)
+FAILED = (
+    RowState.REJECTED,
+    RowState.EXHAUSTED,
+    RowState.UNKNOWN,
+    RowState.UNVERIFIED,
+    RowState.SKIPPED,
+    RowState.NOT_ATTEMPTED,
+)
+"""States that count as done and as failed, in the order in which they are told."""
+
+_MINUTE_S = 60
+_HOUR_S = 3600
+_DAY_S = 86_400
+
+
+def count(number: int) -> str:
+    """``12,345``."""
+    return f"{number:,}"
+
+
+def duration(seconds: float) -> str:
+    """The two greatest units that matter: ``45 s``, ``12 min 5 s``, ``3 h 20 min``, ``2 d 4 h``."""
+    whole = max(0, round(seconds))
+    if whole < _MINUTE_S:
+        return f"{whole} s"
+    if whole < _HOUR_S:
+        return _two(whole, _MINUTE_S, "min", 1, "s")
+    if whole < _DAY_S:
+        return _two(whole, _HOUR_S, "h", _MINUTE_S, "min")
+    return _two(whole, _DAY_S, "d", _HOUR_S, "h")
+
+
+def latency(ms: float) -> str:
+    """``0.4 ms``, ``120 ms`` or ``2.4 s``."""
+    if ms < 1:
+        return f"{ms:.1f} ms"
+    return f"{ms:.0f} ms" if ms < 1000 else f"{ms / 1000:.1f} s"  # noqa: PLR2004 - milliseconds in a second
+
+
+def rate(per_s: float) -> str:
+    """A rate in the unit that leaves a readable number: ``4.9/s``, ``30/min``."""
+    if 0 < per_s < 1:
+        return f"{per_s * _MINUTE_S:.3g}/min"
+    return f"{per_s:,.1f}/s".replace(".0/", "/")
+
+
+def share(part: int, whole: int) -> str:
+    """Rounded down, so that 100 % means all."""
+    return f"{part * 1000 // whole / 10:g}%" if whole else "100%"
+
+
+def states(snapshot: Snapshot) -> list[tuple[RowState, str]]:
+    """``(state, "accepted 12,300")`` for each state that holds rows: done first, then failed."""
+    held = ((state, snapshot.states.get(state, 0)) for state in (*DONE, *FAILED))
+    return [(state, f"{state.value} {count(number)}") for state, number in held if number]
+
+
+def _two(whole: int, large_s: int, large: str, small_s: int, small: str) -> str:
+    more = whole % large_s // small_s
+    return f"{whole // large_s} {large}" + (f" {more} {small}" if more else "")
