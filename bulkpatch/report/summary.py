@@ -1,0 +1,139 @@
+"""``summary.md``: one page for the change ticket."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from bulkpatch.model import RowState, RunResult
+from bulkpatch.report.inert import NOTHING, code_span
+from bulkpatch.report.tables import markdown_cell, markdown_table
+
+INPUTS_MAX: Final = 5
+"""Input files that are named; the hash covers all."""
+COMMAND_CHARS_MAX: Final = 4_200
+"""Characters of a command: a path of 4,096 bytes is the longest there is, and half a command is none."""
+
+
+def summary(view: Mapping[str, Any], *, result: RunResult | None, notes: Sequence[str]) -> str:
+    """What ``overview`` returned as Markdown: the verdict first, what to type next last.
+
+    ``result`` adds why this process stopped. All text that came from outside stands as code, so it is no markup.
+    """
+    return "\n\n".join(block.strip("\n") for block in _blocks(view, result, notes)) + "\n"
+
+
+def _blocks(view: Mapping[str, Any], result: RunResult | None, notes: Sequence[str]) -> Iterator[str]:
+    yield f"# {view['verdict']}"
+    if result is not None and result.reason:
+        yield f"Why it stopped: {code_span(' '.join(filter(None, (result.code, result.reason))))}"
+    yield markdown_table(["what", "value"], ([name, markdown_cell(value)] for name, value in _origin(view)))
+    yield "## Rows by state"
+    yield markdown_table(["state", "rows"], ([state, markdown_cell(rows)] for state, rows in view["states"].items()))
+    if view["failures"]:
+        yield f"## Failures ({len(view['failures'])} of {view['failure_kinds']:,} kinds)"
+        yield _failures(view["failures"])
+    if view["transfers"]:
+        yield "## Last transfers"
+        yield "As of the reply: they describe each destination's last transfer, not an effect of this change."
+        yield _transfers(view["transfers"])
+    if view["acts"]:
+        yield "## What was done to the run"
+        yield _acts(view["acts"])
+    yield from (f"Note: {note}." for note in notes)
+    yield "## Next"
+    yield "\n".join(f"- {line}" for line in _next(view))
+
+
+def _origin(view: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    run = view["run"]
+    yield "job", f"{run['job']} ({run['job_path']})"
+    yield "job SHA-256", run["job_sha256"]
+    yield "run", run["run_id"] + (" (simulated)" if run["simulated"] else "")
+    if run["parent"]:
+        yield "follows run", run["parent"]
+    yield "base URL", run["base_url"]
+    for file in run["inputs"][:INPUTS_MAX]:
+        yield "input", f"{file['path']} ({file['size']:,} bytes)"
+    yield "input SHA-256", run["input_sha256"]
+    yield "begun", run["created_at"]
+    yield "first send", view["first_sent_at"]
+    yield "last outcome", view["last_finished_at"]
+    yield "requests", view["attempts"]
+    yield "latency p50 (ms)", view["latency_p50_ms"]
+    yield "latency p95 (ms)", view["latency_p95_ms"]
+    yield "bulkpatch", run["tool_version"]
+
+
+def _failures(failures: Sequence[Mapping[str, Any]]) -> str:
+    names = ["rows", "state", "code", "message", "destinations, for instance"]
+    return markdown_table(
+        names,
+        (
+            [
+                markdown_cell(kind["rows"]),
+                kind["state"],
+                markdown_cell(kind["error_code"]),
+                markdown_cell(kind["error"]),
+                ", ".join(map(code_span, kind["samples"])),
+            ]
+            for kind in failures
+        ),
+    )
+
+
+def _transfers(vendors: Sequence[Mapping[str, Any]]) -> str:
+    names = ["vendor", "destinations", "last transfers", "rows", "delta rows", "delta share", "MB"]
+    return markdown_table(
+        names,
+        (
+            [
+                markdown_cell(vendor["vendor"]),
+                markdown_cell(vendor["destinations"]),
+                ", ".join(f"{rows:,} {code_span(status)}" for status, rows in vendor["transfers"].items()) or NOTHING,
+                markdown_cell(vendor["rows_transferred"]),
+                markdown_cell(vendor["delta_rows_transferred"]),
+                NOTHING if vendor["delta_share"] is None else f"{vendor['delta_share']:.1%}",
+                NOTHING if vendor["volume_transferred_in_mb"] is None else f"{vendor['volume_transferred_in_mb']:,.1f}",
+            ]
+            for vendor in vendors
+        ),
+    )
+
+
+def _acts(acts: Sequence[Mapping[str, Any]]) -> str:
+    return markdown_table(
+        ["when", "what", "by", "detail"],
+        (
+            [
+                markdown_cell(act["at"]),
+                markdown_cell(act["kind"]),
+                markdown_cell(act["actor"]),
+                markdown_cell(json.dumps(act["detail"], ensure_ascii=False) if act["detail"] else None),
+            ]
+            for act in acts
+        ),
+    )
+
+
+def _next(view: Mapping[str, Any]) -> Iterator[str]:
+    run, states = view["run"], view["states"]
+    name = run["run_id"]
+    if run["dry_run"]:
+        yield f"{_command('run', run['job_path'])} sends it."
+        return
+    if any(str(state) in states for state in (RowState.PENDING, RowState.IN_FLIGHT, RowState.NOT_ATTEMPTED)):
+        yield f"{_command('resume', name)} goes on where it stopped."
+    elif view["failed"]:
+        yield f"{_command('report', name, '--by', 'error_code')} counts the failures."
+        yield "`failures.csv` holds the failed rows: mend it, and run it as input of the same job."
+    codes = dict.fromkeys(kind["error_code"] for kind in view["failures"] if kind["error_code"])
+    yield from (f"{_command('explain', code)} says what the code means." for code in codes)
+    if view["done"] == view["rows"]:
+        yield f"Nothing is left to do. {_command('report', name, '--by', 'vendor')} groups the rows."
+
+
+def _command(*words: str) -> str:
+    return code_span(shlex.join(["bulkpatch", *words]), limit=COMMAND_CHARS_MAX)
