@@ -1,1 +1,3 @@
 """Bulk fleet updates for the Prequel Export API."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,112 @@
+"""A job made ready: its file, its key, its rows, its references. The same steps for a plan, a run and a resume."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bulkpatch.api.options import Options, Plan
+from bulkpatch.core.guarding import in_words
+from bulkpatch.errors import InvalidInput, Problem
+from bulkpatch.job.load import load_job
+from bulkpatch.job.not_built import not_built
+from bulkpatch.job.rows import Rows, RowsCheck, open_rows
+from bulkpatch.job.spec import Job
+from bulkpatch.model import Secret
+from bulkpatch.prequel.requests import key_class, mix_up
+from bulkpatch.secrets.redaction import LiveRedactor
+from bulkpatch.secrets.resolver import Resolver
+
+SIMULATED_KEY = "sk_staging_" + "simulated-fleet"
+"""The key of an embedded simulator; it opens nothing else."""
+ALL_ROWS_SAMPLE = 5
+"""Operations that a plan shows."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Opened:
+    """A job with its rows and secrets at hand. ``key`` is None where nothing is to be sent."""
+
+    job: Job
+    rows: Rows
+    redactor: LiveRedactor
+    resolver: Resolver
+    key: Secret | None
+
+
+def open_job(path: Path, options: Options, *, spool: Path | None = None, with_key: bool = True) -> Opened:
+    """Load the job, read its key and open its rows. Raises ``InvalidInput``; nothing is sent."""
+    job = load_job(path, settings=options.settings)
+    if problems := not_built(job):
+        raise InvalidInput(problems)
+    redactor = LiveRedactor()
+    resolver = Resolver(
+        environ=options.environ,
+        folder=job.folder,
+        exec_env=job.secrets.exec_env,
+        allow_short=job.secrets.allow_short,
+        concurrency=job.limits.concurrency,
+        redactor=redactor,
+        clock=options.clock,
+    )
+    key = _key(job, resolver, options) if with_key else None
+    rows = open_rows(
+        job,
+        stdin=options.stdin,
+        spool=spool,
+        limit=options.limit,
+        skip_blank_lines=options.skip_blank_lines,
+        decompress=options.decompress,
+    )
+    return Opened(job=job, rows=rows, redactor=redactor, resolver=resolver, key=key)
+
+
+def _key(job: Job, resolver: Resolver, options: Options) -> Secret:
+    if options.simulate:
+        return Secret(SIMULATED_KEY, reference="simulator")
+    key = resolver.resolve_now(job.api.key)
+    mixed = mix_up(job.api.base_url, key_class(key.reveal()))
+    if mixed is not None and not options.i_know:
+        problem = Problem(code="BP112", message=mixed, hint="Check the key and the base URL; if it is meant: --i-know.")
+        raise InvalidInput([problem])
+    return key
+
+
+def check_rows(opened: Opened) -> RowsCheck:
+    """Go through every row and every reference. Raises ``InvalidInput`` with all that is wrong."""
+    found = opened.rows.check()
+    if found.references:
+        problems = opened.resolver.hold(references(opened.rows))
+        if problems:
+            raise InvalidInput(problems)
+    return found
+
+
+def references(rows: Rows) -> Iterator[str]:
+    """Every secret reference of the input, in order, repeats included."""
+    for batch in rows.operations(lambda first, last: range(first, last + 1)):
+        for operation in batch:
+            for slot in operation.secrets:
+                if isinstance(slot.source, str):
+                    yield slot.source
+
+
+def make_plan(opened: Opened, found: RowsCheck) -> Plan:
+    """What is about to happen, as far as it can be said without asking the API."""
+    limits, sends = opened.job.limits, found.rows - found.duplicates
+    key = key_class(opened.key.reveal()) if opened.key is not None else "none"
+    return Plan(
+        job=opened.job,
+        rows=found.rows,
+        sends=sends,
+        left_out=found.left_out,
+        fields=found.fields,
+        references=found.references,
+        sample=tuple(opened.rows.sample(ALL_ROWS_SAMPLE)),
+        seconds=sends / limits.rate.per_s,
+        bound_by="rate",
+        guard_text=in_words(opened.job.guard, sends),
+        key_class=key,
+        warnings=tuple(f"{problem.place}: {problem.message}".lstrip(": ") for problem in found.warnings),
+    )

@@ -1,0 +1,81 @@
+"""``run``, ``resume`` and ``retry``: everything that sends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from bulkpatch import api
+from bulkpatch.cli.settings import Common, Sending
+from bulkpatch.cli.speaking import tell
+from bulkpatch.cli.wiring import consent, options_of
+from bulkpatch.errors import InvalidInput, Problem
+from bulkpatch.model import RowState, RunResult
+from bulkpatch.observe.endings import ended_lines
+
+_COMMON = Common()
+_SENDING = Sending()
+
+
+def run(
+    job: Path,
+    *,
+    simulate: Annotated[bool, Parameter(negative="", help="Send to an embedded simulator of the API.")] = False,
+    faults: Annotated[str, Parameter(help="Faults of the simulator: none, some, rough, or 500=0.03,…")] = "none",
+    common: Common = _COMMON,
+    sending: Sending = _SENDING,
+) -> int:
+    """Plan a job, ask, then send it.
+
+    Parameters
+    ----------
+    job
+        The job file.
+    """
+    confirm = consent(sending, quiet=common.quiet, simulate=simulate)
+    return _ended(api.run(job, options_of(common, sending, simulate=simulate, faults=faults, confirm=confirm)))
+
+
+def resume(run: str, *, common: Common = _COMMON, sending: Sending = _SENDING) -> int:
+    """Go on where a run stopped, for whatever reason.
+
+    Parameters
+    ----------
+    run
+        A run id, a folder, or latest.
+    """
+    return _ended(api.resume(run, options_of(common, sending, confirm=consent(sending, quiet=True))))
+
+
+def retry(
+    run: str,
+    *,
+    only: Annotated[str, Parameter(help="States to take, with commas between.")] = "",
+    common: Common = _COMMON,
+    sending: Sending = _SENDING,
+) -> int:
+    """Send the failed rows of a run again, as a new run.
+
+    Parameters
+    ----------
+    run
+        A run id, a folder, or latest.
+    """
+    options = options_of(common, sending, confirm=consent(sending, quiet=common.quiet))
+    return _ended(api.retry(run, options, _states(only) if only else api.RETRIED))
+
+
+def _states(text: str) -> frozenset[RowState]:
+    words = {word.strip() for word in text.split(",") if word.strip()}
+    known = {state.value for state in RowState}
+    if unknown := sorted(words - known):
+        message = f"--only: no such state: {', '.join(unknown)}"
+        raise InvalidInput([Problem(code="BP120", message=message, hint=f"One of {', '.join(sorted(known))}.")])
+    return frozenset(RowState(word) for word in words)
+
+
+def _ended(result: RunResult) -> int:
+    tell(*ended_lines(result), f"  report: {result.folder}")
+    return int(result.exit_code)

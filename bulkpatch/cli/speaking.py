@@ -1,0 +1,61 @@
+"""What commands say: results to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bulkpatch.errors import BulkpatchError, ExitCode, InvalidInput, Problem
+
+
+def say(*lines: str) -> None:
+    """Lines of the result."""
+    for line in lines:
+        print(line)  # noqa: T201  (this is where the program speaks)
+
+
+def tell(*lines: str) -> None:
+    """Lines about the work."""
+    for line in lines:
+        print(line, file=sys.stderr)  # noqa: T201
+
+
+def say_json(schema: str, document: Mapping[str, Any]) -> None:
+    """The one JSON object of a command in JSON mode."""
+    say(json.dumps({"schema": schema, **document}, indent=1, default=str))
+
+
+def refused(error: BulkpatchError) -> int:
+    """Show what ended the command; returns its exit code."""
+    if isinstance(error, InvalidInput):
+        for problem in error.problems:
+            tell(*problem_lines(problem), "")
+        count = len(error.problems) + error.omitted
+        more = f" ({error.omitted} more are not shown)" if error.omitted else ""
+        tell(f"{count} {'error' if count == 1 else 'errors'}{more}. Nothing was sent.")
+    else:
+        tell(f"error[{error.code}]: {error.message}", *([f"  fix: {error.hint}"] if error.hint else []))
+    return int(error.exit_code)
+
+
+def problem_lines(problem: Problem) -> Sequence[str]:
+    """One problem: what, where, the source around it, the fix."""
+    word = "warning" if problem.warning else "error"
+    lines = [f"{word}[{problem.code}]: {problem.message}"]
+    place = problem.place
+    if problem.column_name is not None:
+        place += f" (column {problem.column_name})"
+    if place:
+        lines.append(f"  at {place}")
+    lines += [f"  {line}" for line in problem.frame.splitlines()]
+    if problem.hint:
+        lines.append(f"  fix: {problem.hint}")
+    return lines
+
+
+def refuse_command_line(error: Exception) -> int:
+    """A command line that was not understood."""
+    tell(f"error[BP120]: {error}", "  fix: see bulkpatch --help, or --help of the command")
+    return int(ExitCode.INVALID)
