@@ -32,10 +32,7 @@ class CoercionError(ValueError):
 def parse_json(text: str) -> Any:
     """JSON text → value. Raises ``CoercionError`` if it is no JSON, names a key twice, or fails ``check_json``."""
     try:
-        raw = text.encode()
-        value = msgspec.json.decode(raw)
-        if too_deep(raw):
-            raise CoercionError(f"nested deeper than {DEPTH_MAX} levels")
+        value = msgspec.json.decode(text)
         json.loads(text, object_pairs_hook=_once_each)
     except RecursionError:
         raise CoercionError(f"nested deeper than {DEPTH_MAX} levels") from None
