@@ -57,7 +57,7 @@ class Call:
     def body(self) -> Any:
         """The JSON of the body. Raises ``Refusal`` 400."""
         try:
-            return json.loads(self.raw, parse_constant=_no_number)
+            return json.loads(self.raw, parse_constant=_no_number, parse_float=_finite)
         except (ValueError, RecursionError):
             raise Refusal(400, "the body is not JSON") from None
 
@@ -111,7 +111,7 @@ class Simulator:
 
     async def _state(self, _: Request) -> Response:
         """Counts and what each destination has had; nothing secret."""
-        arrivals = sorted(self.fleet.arrivals)
+        arrivals = list(self.fleet.arrivals)
         statuses = Counter("none" if one.status is None else str(one.status) for one in arrivals)
         return _json(
             200,
@@ -129,9 +129,9 @@ class Simulator:
 
     # ── one request ──────────────────────────────────────────────────────────────────────────
 
-    def answer(self, act: Act, request: Request, raw: bytes, at_s: float) -> ASGIApp:
+    def answer(self, act: Act, request: Request, raw: bytes) -> ASGIApp:
         """Decide everything about a request that has been read, and do it; what is left is to send the answer."""
-        params = request.path_params
+        at_s, params = self.fleet.clock.monotonic(), request.path_params
         call = Call(
             method=request.method,
             url=f"http://{request.headers.get('host', '')}{request.scope['path']}",
@@ -225,7 +225,6 @@ class _Endpoint:
         self._act = act
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        at_s = self._simulator.fleet.clock.monotonic()
         with self._simulator.in_flight.hold():
             request = Request(scope, receive)
             raw = bytearray()
@@ -237,7 +236,7 @@ class _Endpoint:
                         return
             except ClientDisconnect:
                 return
-            await self._simulator.answer(self._act, request, bytes(raw), at_s)(scope, receive, send)
+            await self._simulator.answer(self._act, request, bytes(raw))(scope, receive, send)
 
 
 def _acted(act: Act, call: Call) -> Response:
@@ -284,6 +283,10 @@ def _refused(status: int, message: str) -> Response:
 
 def _json(status: int, envelope: Envelope) -> Response:
     return Response(_ENCODE(envelope), status_code=status, media_type="application/json")
+
+
+def _finite(text: str) -> float:
+    return float(text) if math.isfinite(float(text)) else _no_number(text)
 
 
 def _no_number(name: str) -> NoReturn:

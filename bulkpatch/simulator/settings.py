@@ -25,6 +25,9 @@ READ_ONLY = frozenset(
 )
 """Fields of a read that a PATCH may carry without effect."""
 
+DEPTH_MAX = 64
+"""Levels of objects in a change; the API has five, and Python's own stack ends at some hundreds."""
+
 
 class Settings:
     """The settings of one destination. ``shown`` holds no write-only value; ``hidden`` holds those, by path."""
@@ -88,7 +91,9 @@ def _misfits(change: Mapping[str, Any], above: str) -> Iterator[str]:
     for name, value in change.items():
         path = above + name
         field = catalogue().field(path)
-        if "." in name:
+        if path.count(".") >= DEPTH_MAX:
+            yield f"objects may be nested {DEPTH_MAX} deep"
+        elif "." in name:
             yield f"{above or 'destination'} has a field with a dot in its name: nest objects instead"
         elif value is None:
             continue

@@ -24,7 +24,10 @@ REFUSED_SIGN_IN = "The destination refused the sign-in."
 
 
 class Arrival(NamedTuple):
-    """One request as it arrived. ``status`` is None where no answer was given; ``fault`` names what was done to it."""
+    """One request, once it had come in whole; ``at_s`` ascends through the log.
+
+    ``status`` is None where no answer was given; ``fault`` names what was done to it.
+    """
 
     at_s: float
     method: str

@@ -23,6 +23,7 @@ CANARY = "canary-7f3a90c2d1"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[SimulatorServer]:
+    """One server for the tests that leave its faults and limits alone; each has destinations of its own."""
     with serving(fleet(25, bad_secrets=["bad-password"], transfer_s=0.0), admin=True) as started:
         yield started
 
@@ -33,7 +34,8 @@ def _error(got: Got) -> tuple[int, str]:
     return got.status, got.body["message"]
 
 
-def test_a_patch_answers_with_what_a_get_then_shows(server: SimulatorServer) -> None:
+def test_patch(server: SimulatorServer) -> None:
+    """A PATCH answers with what a GET then shows."""
     own = server.fleet.ids[0]
     got = patch(server, own, name="Renamed", is_enabled=False, postgres={"port": 6543})
     assert got.status == 200
@@ -43,7 +45,8 @@ def test_a_patch_answers_with_what_a_get_then_shows(server: SimulatorServer) -> 
     assert ask(server, "GET", f"/destinations/{own}").body["data"] == got.body["data"]
 
 
-def test_a_read_has_every_field_of_the_api_page(server: SimulatorServer) -> None:
+def test_shape(server: SimulatorServer) -> None:
+    """A read has every field of the API's page, and no other."""
     shown = ask(server, "GET", f"/destinations/{server.fleet.ids[1]}").body["data"]["destination"]
     assert set(shown) == {
         "postgres", "id", "vendor", "name", "recipient_id", "created_at", "updated_at",
@@ -61,7 +64,8 @@ def test_a_read_has_every_field_of_the_api_page(server: SimulatorServer) -> None
 
 
 @pytest.mark.parametrize("key", ["", "sk_staging_other", KEY + "x", "schlüssel"])
-def test_a_wrong_key_is_401_and_changes_nothing(server: SimulatorServer, key: str) -> None:
+def test_wrong_key(server: SimulatorServer, key: str) -> None:
+    """A wrong key is 401 and changes nothing."""
     own = server.fleet.ids[2]
     got = ask(server, "PATCH", f"/destinations/{own}", {"destination": {"name": "x"}}, key=key)
     assert _error(got)[0] == 401
@@ -74,6 +78,8 @@ def test_a_wrong_key_is_401_and_changes_nothing(server: SimulatorServer, key: st
         (b"", "not JSON"),
         (b"{", "not JSON"),
         (b'{"destination":{"name":NaN}}', "not JSON"),
+        (b'{"destination":{"novelty":1e999}}', "not JSON"),
+        (b'{"destination":' + b'{"a":' * 300 + b"1" + b"}" * 301, "64 deep"),
         (b"\xff\xfe", "not JSON"),
         (b"[" * 100_000, "not JSON"),
         (b"[]", "destination is required"),
@@ -81,7 +87,8 @@ def test_a_wrong_key_is_401_and_changes_nothing(server: SimulatorServer, key: st
         ({"destination": {"mysql": {}}}, "vendor is postgres"),
     ],
 )
-def test_a_bad_body_is_400_in_the_error_envelope(server: SimulatorServer, body: Any, complaint: str) -> None:
+def test_bad_body(server: SimulatorServer, body: Any, complaint: str) -> None:
+    """A bad body is 400, in the error envelope."""
     own = server.fleet.ids[2]
     status, message = _error(ask(server, "PATCH", f"/destinations/{own}", body))
     assert status == 400
@@ -101,13 +108,13 @@ def test_a_bad_body_is_400_in_the_error_envelope(server: SimulatorServer, body: 
         ("GET", "/destinations?page_size=101", 400),
     ],
 )
-def test_what_is_not_there_is_refused_in_the_error_envelope(
-    server: SimulatorServer, method: str, path: str, status: int
-) -> None:
+def test_not_there(server: SimulatorServer, method: str, path: str, status: int) -> None:
+    """What is not there is refused in the error envelope."""
     assert _error(ask(server, method, path, {"destination": {}} if method == "PATCH" else None))[0] == status
 
 
-def test_next_url_leads_through_the_whole_list(server: SimulatorServer) -> None:
+def test_next_url(server: SimulatorServer) -> None:
+    """next_url leads through the whole list, once, while its entries are patched."""
     seen, path = [], "/destinations?page_size=10&order=desc"
     while path:
         body = ask(server, "GET", path).body
@@ -120,7 +127,8 @@ def test_next_url_leads_through_the_whole_list(server: SimulatorServer) -> None:
     assert seen == list(reversed(server.fleet.ids))
 
 
-def test_a_connection_test_succeeds_at_the_top_whatever_its_verdict(server: SimulatorServer) -> None:
+def test_connection_test(server: SimulatorServer) -> None:
+    """A connection test says success at the top whatever its verdict."""
     path = f"/destinations/{server.fleet.ids[3]}/test-connection"
     good = ask(server, "POST", path, {"destination": {}}).body
     bad = ask(server, "POST", path, {"destination": {"postgres": {"password_auth": {"password": "bad-password"}}}}).body
@@ -128,7 +136,8 @@ def test_a_connection_test_succeeds_at_the_top_whatever_its_verdict(server: Simu
     assert (bad["status"], bad["data"]["status"]) == ("success", "error")
 
 
-def test_transfers_are_started_listed_and_read(server: SimulatorServer) -> None:
+def test_transfers(server: SimulatorServer) -> None:
+    """Transfers are started, listed and read."""
     own = server.fleet.ids[4]
     started = ask(server, "POST", f"/destinations/{own}/transfer", {"full_refresh": True}).body["data"]["transfer_id"]
     one = ask(server, "GET", f"/transfers/{started}").body["data"]["transfer"]
@@ -138,16 +147,19 @@ def test_transfers_are_started_listed_and_read(server: SimulatorServer) -> None:
         assert (listed["data"]["transfers"], listed["has_next"]) == ([one], False)
 
 
-def test_the_admin_page_counts_and_is_absent_unless_asked_for(server: SimulatorServer) -> None:
+def test_admin(server: SimulatorServer) -> None:
+    """The admin page counts, shows no secret, and is absent unless asked for."""
+    own = server.fleet.ids[7]
+    patch(server, own, name="x")
     state = ask(server, "GET", "/_sim/state", key="").body
     assert state["requests"] == len(server.fleet.arrivals)
-    assert state["effects"][server.fleet.ids[0]] == server.fleet.effects[server.fleet.ids[0]]
+    assert state["effects"][own] == 1
     assert "first-" not in json.dumps(state)
     with serving(fleet()) as plain:
         assert ask(plain, "GET", "/_sim/state").status == 404
 
 
-def test_no_answer_ever_holds_a_secret() -> None:
+def test_no_secret_in_any_answer() -> None:
     """Every secret field of every vendor is set to a canary; nothing that can be asked for shows one, old or new."""
     vendors = catalogue().vendors
     with serving(fleet(len(vendors), *vendors), admin=True) as server:
@@ -182,7 +194,8 @@ def _set(into: dict[str, Any], path: str, value: Any) -> None:
     into[leaf] = value
 
 
-def test_rejected_ids_are_refused_for_good_and_can_be_read() -> None:
+def test_rejected() -> None:
+    """Rejected ids are refused for good, and can be read."""
     served = fleet()
     bad = served.ids[1]
     with serving(served, faults=FaultPlan.parse(f"reject={bad}")) as server:
@@ -193,7 +206,8 @@ def test_rejected_ids_are_refused_for_good_and_can_be_read() -> None:
 
 
 @pytest.mark.parametrize("dated", [False, True])
-def test_beyond_the_rate_it_is_429_with_retry_after(*, dated: bool) -> None:
+def test_retry_after(*, dated: bool) -> None:
+    """Beyond the rate it is 429, and Retry-After says when, in either form."""
     clock = HandClock()
     served = Fleet.synthetic(1, 7, clock=clock)
     with serving(served, rate=Rate(count=2, unit_s=60), dated_retry_after=dated) as server:
@@ -209,7 +223,8 @@ def test_beyond_the_rate_it_is_429_with_retry_after(*, dated: bool) -> None:
     assert served.effects[served.ids[0]] == 2
 
 
-def test_arrivals_tell_when_what_and_how_each_request_ended() -> None:
+def test_arrivals() -> None:
+    """Arrivals tell when each request came, what it was and how it ended."""
     served = fleet()
     one, other = served.ids[:2]
     faults = FaultPlan(overrides={one: (Mishap.ERROR_500, None)})
@@ -222,14 +237,16 @@ def test_arrivals_tell_when_what_and_how_each_request_ended() -> None:
     assert all(before.at_s <= after.at_s for before, after in pairwise(served.arrivals))
 
 
-def test_a_body_beyond_the_limit_is_413(server: SimulatorServer) -> None:
+def test_too_large(server: SimulatorServer) -> None:
+    """A body beyond the API's limit is 413."""
     own = server.fleet.ids[5]
     got = ask(server, "PATCH", f"/destinations/{own}", b" " * (32 * 1024 * 1024 + 1))
     assert _error(got)[0] == 413
     assert server.fleet.effects[own] == 0
 
 
-def test_a_body_in_chunks_is_read_like_any_other(server: SimulatorServer) -> None:
+def test_chunks(server: SimulatorServer) -> None:
+    """A body in chunks is read like any other."""
     own = server.fleet.ids[6]
     head, _, body = request_bytes(own).partition(b"\r\n\r\n")
     lines = [line for line in head.split(b"\r\n") if not line.startswith(b"Content-Length")]
@@ -239,6 +256,7 @@ def test_a_body_in_chunks_is_read_like_any_other(server: SimulatorServer) -> Non
     assert server.fleet.get(own)["name"] == "new"
 
 
-def test_urls_name_the_host_that_was_asked(server: SimulatorServer) -> None:
+def test_host(server: SimulatorServer) -> None:
+    """next_url names the host that was asked."""
     following = ask(server, "GET", "/destinations?page_size=1").body["next_url"]
     assert urlsplit(following).netloc == server.url.removeprefix("http://")

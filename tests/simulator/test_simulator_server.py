@@ -28,7 +28,8 @@ def _open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def test_starting_and_stopping_leaves_no_thread_and_no_socket() -> None:
+def test_leaves_nothing() -> None:
+    """Starting and stopping leaves no thread and no socket."""
     with serving(fleet()) as warm:
         patch(warm, warm.fleet.ids[0], name="x")
     threads, files = threading.active_count(), _open_files()
@@ -40,7 +41,8 @@ def test_starting_and_stopping_leaves_no_thread_and_no_socket() -> None:
         socket.create_connection(address(server), timeout=1)
 
 
-def test_stopping_does_not_wait_for_idle_half_sent_or_stalled_exchanges() -> None:
+def test_stop_cuts() -> None:
+    """Stopping does not wait for idle, half-sent or stalled exchanges."""
     served = fleet()
     with serving(served, faults=FaultPlan.parse("stall=1")) as server:
         idle, half, stalled = (socket.create_connection(address(server), timeout=5) for _ in range(3))
@@ -63,7 +65,8 @@ def _ended(connection: socket.socket) -> bool:
         return True
 
 
-def test_stop_is_safe_before_start_and_twice() -> None:
+def test_stop_twice() -> None:
+    """Stop is safe before start, and twice."""
     server = serving(fleet())
     server.stop()
     server.start()
@@ -72,24 +75,28 @@ def test_stop_is_safe_before_start_and_twice() -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.1", "example.com", "", "::"])  # noqa: S104  (refused)
-def test_only_loopback_is_served(host: str) -> None:
+def test_loopback_only(host: str) -> None:
+    """Only loopback addresses are served."""
     with pytest.raises(ValueError, match=r"."):
         serving(fleet(), host=host)
 
 
-def test_localhost_is_loopback() -> None:
+def test_localhost() -> None:
+    """The name localhost is loopback."""
     with serving(fleet(), host="localhost") as server:
         assert ask(server, "GET", "/destinations").status == 200
 
 
 @pytest.mark.parametrize("port", [None, 70_000])
-def test_a_port_that_cannot_be_had_is_a_users_error(port: int | None) -> None:
+def test_port_taken(port: int | None) -> None:
+    """A port that cannot be had is a user's error."""
     with serving(fleet()) as server, pytest.raises(InvalidInput, match="cannot be used") as refused:
         serving(fleet(), port=address(server)[1] if port is None else port).start()
     assert refused.value.code == "BP120"
 
 
-def test_logging_is_left_alone_and_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
+def test_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+    """Logging is left alone, and nothing is printed, whatever clients do."""
     names = ("", "uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 
     def settings() -> list[tuple[int, int, bool]]:
@@ -109,7 +116,8 @@ def test_logging_is_left_alone_and_nothing_is_printed(capfd: pytest.CaptureFixtu
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_rate_is_exact_under_concurrent_load() -> None:
+def test_rate_under_load() -> None:
+    """Under concurrent load every place is given away, and none twice."""
     served = fleet(8)
     with serving(served, rate=Rate(count=20, unit_s=1)) as server, ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda at: patch(server, served.ids[at % 8], name="x"), range(400)))
@@ -121,7 +129,8 @@ def test_the_rate_is_exact_under_concurrent_load() -> None:
     assert sum(served.effects.values()) == len(admitted)
 
 
-def test_the_gauge_sees_requests_overlap() -> None:
+def test_gauge_overlap() -> None:
+    """With latency, the gauge sees requests overlap."""
     served = fleet(6)
     with serving(served, latency_s=0.15) as server, ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda own: patch(server, own, name="x"), served.ids))
@@ -129,7 +138,7 @@ def test_the_gauge_sees_requests_overlap() -> None:
         assert server.simulator.in_flight.now == 0
 
 
-def test_it_carries_what_a_client_on_the_same_machine_needs() -> None:
+def test_throughput() -> None:
     """A floor far below what was measured, yet far above 40 ms a request, which small packets held back would cost."""
     served = fleet(200)
     with serving(served) as server:
@@ -143,7 +152,8 @@ def test_it_carries_what_a_client_on_the_same_machine_needs() -> None:
     assert per_s > 60
 
 
-def test_serving_forever_ends_when_told_and_when_its_caller_fails() -> None:
+def test_serve_forever() -> None:
+    """Serving forever ends when told to, and when its caller fails."""
     until, urls = threading.Event(), list[str]()
 
     def ready(url: str) -> None:
@@ -161,7 +171,8 @@ def test_serving_forever_ends_when_told_and_when_its_caller_fails() -> None:
     assert [thread.name for thread in threading.enumerate() if thread.name == "simulator"] == []
 
 
-def test_an_interrupt_reaches_the_caller_of_serve_forever() -> None:
+def test_interrupt() -> None:
+    """SIGINT reaches the caller of serve_forever, and nothing is printed."""
     program = """
 import sys, threading
 sys.path.insert(0, sys.argv[1])

@@ -70,7 +70,8 @@ def _hidden(value: Any, path: str = "") -> dict[str, Any]:
 
 @settings(max_examples=80, deadline=None)
 @given(first=_CHANGES, changes=st.lists(_CHANGES, max_size=4))
-def test_patches_are_deep_merges_split_into_shown_and_hidden(first: Any, changes: list[Any]) -> None:
+def test_merge(first: Any, changes: list[Any]) -> None:
+    """Patches are deep merges, split into what reads show and what they hide."""
     model, kept, given_first = deepcopy(first), Settings(first), deepcopy(first)
     for change in changes:
         model = _merged(model, change)
@@ -85,7 +86,8 @@ def _fleet(n: int = 3, **knobs: Any) -> tuple[Fleet, HandClock]:
     return Fleet.synthetic(n, 7, clock=clock, vendors=("postgres",), **knobs), clock
 
 
-def test_a_snapshot_holds_every_secret_and_does_not_move_afterwards() -> None:
+def test_snapshot() -> None:
+    """A snapshot holds every secret, and does not move afterwards."""
     fleet, _ = _fleet()
     own = fleet.ids[0]
     path = "postgres.password_auth.password"
@@ -114,7 +116,8 @@ def test_a_snapshot_holds_every_secret_and_does_not_move_afterwards() -> None:
         ({"postgres.host": "x"}, "nest objects"),
     ],
 )
-def test_a_body_that_does_not_fit_is_refused_whole(change: dict[str, Any], complaint: str) -> None:
+def test_misfits(change: dict[str, Any], complaint: str) -> None:
+    """A body that does not fit is refused whole, and its value is not repeated."""
     fleet, _ = _fleet()
     before = fleet.snapshot()
     with pytest.raises(Refusal, match=complaint) as refused:
@@ -125,13 +128,15 @@ def test_a_body_that_does_not_fit_is_refused_whole(change: dict[str, Any], compl
 
 
 @pytest.mark.parametrize("body", [None, [], {}, {"destination": None}, {"destination": []}])
-def test_a_body_without_a_destination_is_refused(body: Any) -> None:
+def test_no_destination(body: Any) -> None:
+    """A body without a destination is refused."""
     fleet, _ = _fleet()
     with pytest.raises(Refusal, match="destination is required"):
         fleet.patch(fleet.ids[0], body)
 
 
-def test_read_only_fields_and_the_same_vendor_pass_without_effect() -> None:
+def test_read_only() -> None:
+    """Read-only fields and the same vendor pass without effect."""
     fleet, _ = _fleet()
     before = fleet.get(fleet.ids[0])
     same = {"id": "x", "created_at": "x", "last_completed_transfer": {}, "vendor": "postgres"}
@@ -139,7 +144,8 @@ def test_read_only_fields_and_the_same_vendor_pass_without_effect() -> None:
     assert {**after, "updated_at": None} == {**before, "updated_at": None}
 
 
-def test_a_patch_moves_updated_at_and_a_read_does_not() -> None:
+def test_updated_at() -> None:
+    """A patch moves updated_at, and a read does not."""
     fleet, clock = _fleet()
     first = fleet.patch(fleet.ids[0], {"destination": {}})["updated_at"]
     clock.now_s += 0.001
@@ -147,7 +153,8 @@ def test_a_patch_moves_updated_at_and_a_read_does_not() -> None:
     assert fleet.patch(fleet.ids[0], {"destination": {}})["updated_at"] > first
 
 
-def test_one_seed_makes_one_fleet_in_whatever_order_it_is_touched() -> None:
+def test_fleet_is_pure() -> None:
+    """One seed makes one fleet, in whatever order it is touched."""
     one, other = (Fleet.synthetic(30, 5, clock=HandClock()) for _ in range(2))
     backwards = {destination_id: other.get(destination_id) for destination_id in reversed(other.ids)}
     assert backwards == {destination_id: one.get(destination_id) for destination_id in one.ids}
@@ -156,14 +163,17 @@ def test_one_seed_makes_one_fleet_in_whatever_order_it_is_touched() -> None:
 
 
 @pytest.mark.parametrize("vendor", catalogue().vendors)
-def test_every_vendor_has_settings_that_the_api_would_take_back(vendor: str) -> None:
+def test_vendors(vendor: str) -> None:
+    """Every vendor has settings, and they are such as a PATCH takes."""
     fleet = Fleet.synthetic(1, 1, clock=HandClock(), vendors=(vendor,))
     shown = fleet.get(fleet.ids[0])
     assert shown[vendor], "the vendor's object is there"
     assert fleet.patch(fleet.ids[0], {"destination": shown})[vendor] == shown[vendor]
 
 
-def test_a_fleet_for_a_job_has_its_ids_and_the_vendors_its_rows_set() -> None:
+def test_fleet_for() -> None:
+    """The fleet for a job has its ids, and the vendors whose objects its rows set."""
+
     def row(number: int, destination_id: str, *fields: str) -> Operation:
         return Operation(row=number, destination_id=destination_id, body=b"{}", digest=b"", fields=fields)
 
@@ -174,14 +184,16 @@ def test_a_fleet_for_a_job_has_its_ids_and_the_vendors_its_rows_set() -> None:
     assert fleet.vendor("b") in catalogue().vendors
 
 
-def test_an_unknown_vendor_is_refused() -> None:
+def test_unknown_vendor() -> None:
+    """An unknown vendor is refused."""
     with pytest.raises(ValueError, match="no such vendor: dbase"):
         Fleet.from_rows(["a"], {"a": "dbase"}, seed=1, clock=HandClock())
 
 
 @settings(max_examples=25, deadline=None)
 @given(n=st.integers(0, 35), size=st.integers(1, 12), order=st.sampled_from(["asc", "desc"]), patches=st.randoms())
-def test_pages_cover_the_fleet_exactly_once_while_it_is_patched(n: int, size: int, order: str, patches: Any) -> None:
+def test_pages(n: int, size: int, order: str, patches: Any) -> None:
+    """Pages cover the fleet exactly once while it is patched, in either order."""
     fleet, clock = _fleet(n)
     query: dict[str, str] | None = {"page_size": str(size), "order": order}
     seen: list[str] = []
@@ -210,14 +222,16 @@ def test_pages_cover_the_fleet_exactly_once_while_it_is_patched(n: int, size: in
         {"cursor": "eyJpZCI6W119"},
     ],
 )
-def test_a_query_that_makes_no_sense_is_refused(query: dict[str, str]) -> None:
+def test_bad_queries(query: dict[str, str]) -> None:
+    """A query that makes no sense is refused."""
     fleet, _ = _fleet(20)
     with pytest.raises(Refusal) as refused:
         fleet.page(query)
     assert refused.value.status == 400
 
 
-def test_a_transfer_is_queued_runs_and_ends_and_then_shows_in_its_destination() -> None:
+def test_transfer() -> None:
+    """A transfer is queued, runs and ends, and only then shows in its destination."""
     fleet, clock = _fleet(transfer_s=4.0)
     own = fleet.ids[0]
     before = fleet.get(own)["last_completed_transfer"]["id"]
@@ -234,7 +248,8 @@ def test_a_transfer_is_queued_runs_and_ends_and_then_shows_in_its_destination() 
     assert fleet.transfer(transfer_id)["tags"] == {"why": "rotation"}
 
 
-def test_transfers_are_listed_by_destination_and_thinned_by_status() -> None:
+def test_transfer_lists() -> None:
+    """Transfers are listed by destination, and thinned out by status."""
     fleet, clock = _fleet(transfer_s=1.0)
     one, other = fleet.ids[:2]
     old = fleet.start_transfer(one, {})
@@ -249,7 +264,8 @@ def test_transfers_are_listed_by_destination_and_thinned_by_status() -> None:
     assert ids({"status": "SUCCESS"}, one) == [old]
 
 
-def test_bad_ids_and_bad_credentials_fail_their_test_and_their_transfers() -> None:
+def test_bad_credentials() -> None:
+    """Bad credentials fail their connection test, which keeps nothing, and their transfers."""
     fleet, clock = _fleet(bad_ids=["nobody"], bad_secrets=["wrong-password"], transfer_s=1.0)
     own, bad = fleet.ids[0], {"destination": {"postgres": {"password_auth": {"password": "wrong-password"}}}}
     before = fleet.snapshot()
@@ -266,7 +282,8 @@ def test_bad_ids_and_bad_credentials_fail_their_test_and_their_transfers() -> No
     assert "wrong-password" not in str(failed)
 
 
-def test_an_unknown_id_is_404_everywhere() -> None:
+def test_unknown_id() -> None:
+    """An unknown id is 404 for every call."""
     fleet, _ = _fleet()
     calls: list[Callable[[], object]] = [
         lambda: fleet.get("nobody"),

@@ -38,7 +38,8 @@ def _struck(mishap: Mishap, **knobs: float) -> Iterator[tuple[SimulatorServer, s
         (Mishap.THROTTLE_429, 429, "3"),
     ],
 )
-def test_a_status_comes_with_the_error_envelope(mishap: Mishap, status: int, retry_after: str | None) -> None:
+def test_status(mishap: Mishap, status: int, retry_after: str | None) -> None:
+    """A status comes with the error envelope, and Retry-After with the kinds that carry it."""
     with _struck(mishap, retry_after_s=3) as (server, own):
         got = patch(server, own, name="x")
         assert (got.status, got.headers.get("retry-after")) == (status, retry_after)
@@ -46,14 +47,16 @@ def test_a_status_comes_with_the_error_envelope(mishap: Mishap, status: int, ret
 
 
 @pytest.mark.parametrize("mishap", [Mishap.RESET_BEFORE, Mishap.RESET_AFTER])
-def test_a_reset_is_a_tcp_reset_and_nothing_else(mishap: Mishap) -> None:
+def test_reset(mishap: Mishap) -> None:
+    """A reset is a TCP RST, before any byte of an answer."""
     with _struck(mishap) as (server, own), pytest.raises(ConnectionResetError):
         raw_exchange(server, request_bytes(own))
     first = server.fleet.arrivals[0]
     assert (first.status, first.fault) == (None, mishap.value)
 
 
-def test_a_truncated_answer_promises_more_than_it_brings_and_ends_in_order() -> None:
+def test_truncated() -> None:
+    """A truncated answer promises more than it brings, and ends with FIN."""
     with _struck(Mishap.TRUNCATED) as (server, own):
         head, _, body = raw_exchange(server, request_bytes(own)).partition(b"\r\n\r\n")
     promised = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
@@ -61,20 +64,23 @@ def test_a_truncated_answer_promises_more_than_it_brings_and_ends_in_order() -> 
     assert 0 < len(body) < promised
 
 
-def test_a_stall_is_silence_until_it_is_over() -> None:
+def test_stall() -> None:
+    """A stall is silence."""
     with _struck(Mishap.STALL, stall_s=60.0) as (server, own), pytest.raises(TimeoutError):
         raw_exchange(server, request_bytes(own), timeout_s=0.3)
 
 
 @pytest.mark.parametrize("mishap", [Mishap.STALL, Mishap.SLOW])
-def test_a_late_answer_comes_whole(mishap: Mishap) -> None:
+def test_late(mishap: Mishap) -> None:
+    """A late answer comes whole, and not before its time."""
     with _struck(mishap, stall_s=0.3, slow_s=0.3) as (server, own):
         before_s = server.fleet.clock.monotonic()
         assert patch(server, own, name="late").body["data"]["destination"]["name"] == "late"
         assert server.fleet.clock.monotonic() - before_s >= 0.3
 
 
-def test_a_malformed_answer_is_a_whole_200_that_is_no_json() -> None:
+def test_malformed() -> None:
+    """A malformed answer is a whole 200 that is no JSON."""
     with _struck(Mishap.MALFORMED) as (server, own):
         got = patch(server, own, name="x")
         assert (got.status, int(got.headers["content-length"])) == (200, len(got.raw))
@@ -82,34 +88,39 @@ def test_a_malformed_answer_is_a_whole_200_that_is_no_json() -> None:
             json.loads(got.raw)
 
 
-def test_a_sign_in_page_is_html() -> None:
+def test_html() -> None:
+    """A sign-in page is HTML under a 200."""
     with _struck(Mishap.HTML) as (server, own):
         got = patch(server, own, name="x")
         assert (got.status, got.headers["content-type"]) == (200, "text/html; charset=utf-8")
         assert got.raw.startswith(b"<!DOCTYPE html>")
 
 
-def test_a_wrong_id_is_an_ordinary_answer_about_another_destination() -> None:
+def test_wrong_id() -> None:
+    """A wrong id is an ordinary answer about another destination."""
     with _struck(Mishap.WRONG_ID) as (server, own):
         got = patch(server, own, name="x")
         assert (got.status, got.body["status"], got.body["data"]["destination"]["id"]) == (200, "success", OTHER_ID)
         assert own.encode() not in got.raw
 
 
-def test_204_has_no_body() -> None:
+def test_204() -> None:
+    """204 has no body."""
     with _struck(Mishap.NO_CONTENT_204) as (server, own):
         got = patch(server, own, name="x")
         assert (got.status, got.raw) == (204, b"")
 
 
-def test_an_echo_repeats_the_body_secret_and_all() -> None:
+def test_echo() -> None:
+    """An echo repeats the body, secret and all."""
     with _struck(Mishap.ECHO_ERROR) as (server, own):
         got = patch(server, own, postgres={"password_auth": {"password": "echoed-secret"}})
         assert got.status == 400
         assert "echoed-secret" in got.body["message"]
 
 
-def test_reads_meet_faults_when_asked_for_and_lists_do_too() -> None:
+def test_reads_fail() -> None:
+    """Reads meet faults when that is asked for, and lists do too."""
     served = fleet()
     for kind in ("502", "wrong_id", "malformed"):
         with serving(served, faults=FaultPlan.parse(f"{kind}=1,reads")) as server:
@@ -118,12 +129,14 @@ def test_reads_meet_faults_when_asked_for_and_lists_do_too() -> None:
             assert (many.raw[:1] == b"{", served.ids[0].encode() in one.raw) == (True, kind == "malformed")
 
 
-def test_a_refused_request_gets_its_refusal_whatever_the_faults() -> None:
+def test_refusal_wins() -> None:
+    """A refused request gets its refusal, whatever the faults."""
     with serving(fleet(), faults=FaultPlan.parse("reset_after=1")) as server:
         assert ask(server, "PATCH", "/destinations/nobody", {"destination": {}}).status == 404
 
 
-def test_faults_leave_a_keep_alive_connection_usable() -> None:
+def test_keep_alive() -> None:
+    """Faults with an answer leave their connection usable, also for requests sent ahead."""
     served = fleet()
     own = served.ids[0]
     plan = FaultPlan(overrides={own: (Mishap.ERROR_500, Mishap.NO_CONTENT_204, Mishap.ECHO_ERROR, None)})
