@@ -17,6 +17,9 @@ FRAGMENTED_BYTES_MIN = 1024
 """From this length on, three pieces of 64 bytes are watched as well: a database splits a long text over its pages."""
 
 _UNQUOTED_BY_BROWSERS = "!'()*"
+_SAME_EVERYWHERE = re.compile(r"[A-Za-z0-9._~-]+")
+"""Characters that no text format escapes: most generated passwords need no other form."""
+
 _ESCAPE = re.compile(r"%[0-9A-F]{2}|\\u[0-9a-f]{4}")
 _HTML_IN_JSON = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
@@ -30,7 +33,7 @@ def encodings(value: str) -> dict[bytes, str]:
     """
     raw = value.encode()
     forms = {raw: "raw"}
-    if not (value.isascii() and value.isalnum()):
+    if not _SAME_EVERYWHERE.fullmatch(value):
         for name, text in _text_forms(value):
             forms.setdefault(text.encode(), name)
     forms.setdefault(value.encode("utf-16-le"), "utf-16le")

@@ -56,7 +56,7 @@ def search_folder(folder: Path, redactor: LiveRedactor, *, clock: Clock, budget:
         files=search.files,
         bytes=search.bytes,
         skipped=tuple(search.skipped),
-        searched_for=len(redactor),
+        searched_for=redactor.live,
     )
 
 
