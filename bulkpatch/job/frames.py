@@ -1,0 +1,92 @@
+"""Text of a job file made fit to be shown: one line, nothing hidden in it, and nothing in it that may be a secret."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from bulkpatch.prequel.catalogue import catalogue
+
+KeyPath = tuple[str | int, ...]
+"""Where a value stands in a job: keys, and indices of lists and of ``[[…]]`` tables, from the top."""
+
+NAME_CHARS_MAX: Final = 80
+"""Characters of a key in a message: the longest field path of the API has under 100, a usual one under 60."""
+LINE_CHARS_MAX: Final = 160
+"""Characters of a quoted line: two lines of a usual terminal."""
+LEAD_CHARS: Final = 40
+"""Characters kept before the place that is underlined, where a line must be cut."""
+HIDDEN: Final = "…"
+
+_SECRET_NAME: Final = re.compile("pas+w|pwd|passphrase|secret|token|key|credential", re.IGNORECASE)
+
+
+def one_line(text: str, *, limit: int = NAME_CHARS_MAX) -> str:
+    """``text`` with every character that does not print escaped, cut to ``limit``."""
+    shown = "".join(map(_printed, text[: limit + 1]))
+    return shown if len(shown) <= limit else shown[: limit - 1] + HIDDEN
+
+
+def names_secret(text: str) -> bool:
+    """Whether ``text`` has a word in it that names secrets."""
+    return _SECRET_NAME.search(text) is not None
+
+
+def may_hold_secret(path: KeyPath) -> bool:
+    """Whether the value at ``path`` may be a secret: the catalogue says so, or a name in the path does.
+
+    Under ``[patch]`` an unknown field always may: it is often a misspelt one. Of a known object its
+    own name decides, for its fields are asked one by one.
+    """
+    names = [name for name in path if isinstance(name, str)]
+    if not names or names[0] != "patch":
+        return any(map(names_secret, names))
+    known, dotted = catalogue(), ""
+    for name in names[1:]:
+        dotted = f"{dotted}.{name}" if dotted else name
+        if (field := known.field(dotted)) is not None:
+            return field.secret or field.sensitive
+        if not known.is_object(dotted):
+            return True
+    return names_secret(names[-1])
+
+
+def draw_frame(lines: Sequence[str], cuts: Mapping[int, int], line: int, column: int, width: int) -> str:
+    """The line with carets under ``width`` characters from ``column``, and the line before it.
+
+    ``line`` and ``column`` count from 1. ``cuts`` maps a line's index to the column index from
+    which it is hidden; carets never reach beyond that.
+    """
+    first = max(0, line - 2)
+    gutter = len(str(line))
+    rows = []
+    for index in range(first, line):
+        here = index == line - 1
+        begin = max(0, column - 1 - LEAD_CHARS) if here and column > LINE_CHARS_MAX - LEAD_CHARS else 0
+        shown = _visible(lines[index], cuts.get(index), begin)
+        rows.append(f"{index + 1:>{gutter}} | {shown}".rstrip())
+        if here:
+            rows.append(f"{'':>{gutter}} | {_carets(lines[index], cuts.get(index), begin, column - 1, width)}")
+    return "\n".join(rows)
+
+
+def _visible(line: str, cut: int | None, begin: int) -> str:
+    end = len(line) if cut is None else cut
+    part = line[begin : min(end, begin + LINE_CHARS_MAX)]
+    hidden = cut is not None or end > begin + LINE_CHARS_MAX
+    return (HIDDEN if begin else "") + "".join(map(_printed, part)) + (HIDDEN if hidden else "")
+
+
+def _carets(line: str, cut: int | None, begin: int, start: int, width: int) -> str:
+    end = len(line) if cut is None else cut
+    start = min(start, end)
+    lead = len(HIDDEN) * bool(begin) + sum(len(_printed(one)) for one in line[begin:start])
+    under = line[start : min(start + width, end, begin + LINE_CHARS_MAX)]
+    return " " * lead + "^" * max(1, sum(len(_printed(one)) for one in under))
+
+
+def _printed(character: str) -> str:
+    if character.isprintable():
+        return character
+    return " " if character == "\t" else character.encode("unicode_escape", "backslashreplace").decode()
