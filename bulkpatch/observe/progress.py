@@ -118,6 +118,13 @@ class PlainProgress:
             self._closed = True
 
 
+class _Console(Console):
+    """rich ends the process when its stream breaks; here the run goes on without progress."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 class LiveProgress:
     """The port ``Observer`` that keeps one block at the foot of a terminal up to date.
 
@@ -128,7 +135,7 @@ class LiveProgress:
     def __init__(self, stream: TextIO, *, clock: Clock, redactor: Redactor, environ: Mapping[str, str]) -> None:
         self._clock = clock
         self._redactor = redactor
-        self._console = Console(
+        self._console = _Console(
             file=stream,
             force_terminal=True,
             no_color=bool(environ.get("NO_COLOR")),
