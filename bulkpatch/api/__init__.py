@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import string
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, assert_never
 
 from bulkpatch import __version__
 from bulkpatch.api.opened import SIMULATED_KEY, Opened, check_rows, make_plan, open_job
@@ -16,17 +19,30 @@ from bulkpatch.core.lifecycle import OPEN
 from bulkpatch.errors import InvalidInput, Mismatch, Problem
 from bulkpatch.job.rows import Rows
 from bulkpatch.job.spec import Job
-from bulkpatch.ledger.folder import make_run_folder, resolve_run
-from bulkpatch.ledger.lock import RunLock
+from bulkpatch.ledger.folder import list_runs, make_run_folder, resolve_run
+from bulkpatch.ledger.lock import RunLock, read_holder
 from bulkpatch.ledger.sqlite import SqliteLedger, create, open_ledger
-from bulkpatch.model import Limits, Operation, RowState, RunHeader, RunResult, Secret, SeedRow
+from bulkpatch.model import Intent, Limits, Operation, Outcome, RowState, RunHeader, RunResult, Secret, SeedRow, Setback
 from bulkpatch.report.write import ReportFiles, write_report
 from bulkpatch.secrets.redaction import LiveRedactor
 from bulkpatch.simulator.faults import FaultPlan
 from bulkpatch.simulator.server import SimulatorServer
 from bulkpatch.simulator.state import fleet_for
 
-__all__ = ["Options", "Plan", "Selected", "check", "plan", "rebuild_report", "resume", "retry", "run"]
+__all__ = [
+    "Options",
+    "Plan",
+    "Selected",
+    "check",
+    "list_runs",
+    "plan",
+    "rebuild_report",
+    "resume",
+    "retry",
+    "run",
+    "status",
+    "story",
+]
 
 _ALPHABET = string.ascii_lowercase + string.digits
 SIMULATOR_SEED = 20_231_201
@@ -126,6 +142,48 @@ def rebuild_report(run_name: str, options: Options) -> ReportFiles:
             return write_report(ledger, folder, redactor=LiveRedactor(), cells=cells, id_column=id_column)
         finally:
             ledger.close()
+
+
+def status(run_name: str, report_dir: Path) -> dict[str, Any]:
+    """Where a run stands: its ``run.json``, and who works on it now. Never touches the ledger."""
+    folder = resolve_run(report_dir, run_name)
+    holder = read_holder(folder)
+    try:
+        stands = dict(json.loads((folder / "run.json").read_text("utf-8")))
+    except (OSError, ValueError):
+        stands = {"run_id": folder.name, "state": "seeding" if holder else "never began", "counts": {}}
+    if stands.get("state") == "running" and holder is None:
+        stands["state"] = "ended without a word"
+        stands["reason"] = f"its process is gone; resume it: bulkpatch resume {folder.name}"
+    stands["holder"] = f"process {holder.pid} on {holder.host}" if holder else None
+    stands["folder"] = str(folder)
+    return stands
+
+
+def story(run_name: str, destination_id: str, report_dir: Path) -> Sequence[str]:
+    """All that happened to one destination in a run, in order, in lines."""
+    folder = resolve_run(report_dir, run_name)
+    with RunLock(folder):
+        ledger = open_ledger(folder)
+        told = ledger.story(destination_id)
+        ledger.close()
+    if not told:
+        raise InvalidInput([Problem(code="BP120", message=f"no row of {folder.name} has this id")])
+    return [line for row, events in told for line in (f"row {row}  {destination_id}", *map(_event_line, events))]
+
+
+def _event_line(event: Intent | Setback | Outcome) -> str:
+    at = datetime.fromtimestamp(event.at_us / 1e6, UTC).strftime("%H:%M:%S.%f")[:-3]
+    head = f"  {at}  attempt {event.attempt}  {event.stage}"
+    match event:
+        case Intent():
+            return f"{head}  about to be sent"
+        case Setback():
+            return f"{head}  {event.code} {event.error}; waits {event.wait_us / 1e6:.2f} s"
+        case Outcome():
+            return f"{head}  {event.state}" + (f": {event.code} {event.error}" if event.code else "")
+        case _:
+            assert_never(event)
 
 
 # ── the steps behind the doors ───────────────────────────────────────────────────────────────

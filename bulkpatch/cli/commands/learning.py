@@ -1,0 +1,113 @@
+"""``schema``, ``config`` and ``init``: what can be set, what is set, and a place to start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from bulkpatch.cli.settings import ENVIRON, Common, settings_of
+from bulkpatch.cli.speaking import say, say_json, tell
+from bulkpatch.cli.starters import STARTERS
+from bulkpatch.errors import InvalidInput, Problem
+from bulkpatch.job.load import load_job
+from bulkpatch.prequel.browse import describe
+from bulkpatch.prequel.catalogue import catalogue
+
+_COMMON = Common()
+Form = Literal["text", "json"]
+
+
+def schema(
+    path: str | None = None,
+    *,
+    output: Annotated[Form, Parameter(alias="-o", help="Form of the result.")] = "text",
+) -> int:
+    """The API's fields: types, allowed values, which are secret.
+
+    Parameters
+    ----------
+    path
+        A field, an object or a vendor; everything without it.
+    """
+    fields = describe(path)
+    if not fields:
+        near = catalogue().suggest(path or "")
+        hint = f"Did you mean {near}?" if near else "See bulkpatch schema."
+        raise InvalidInput([Problem(code="BP107", message=f"no field {path}", hint=hint)])
+    if output == "json":
+        rows = [
+            {
+                "path": field.path,
+                "type": field.type.value,
+                "values": list(field.enum or field.known_values),
+                "closed": bool(field.enum),
+                "secret": field.secret,
+                "readable": field.readable,
+                "description": field.description,
+            }
+            for field in fields
+        ]
+        say_json("bulkpatch.schema/1", {"fields": rows})
+        return 0
+    widest = max(len(field.path) for field in fields)
+    for field in fields:
+        marks = "secret" if field.secret else ("" if field.readable else "write-only")
+        values = " | ".join(field.enum or field.known_values)
+        notes = "  ".join(part for part in (marks, values, field.description) if part)
+        say(f"{field.path:<{widest}}  {field.type.value:<12}  {notes}".rstrip())
+    return 0
+
+
+def config(
+    job: Path | None = None,
+    *,
+    output: Annotated[Form, Parameter(alias="-o", help="Form of the result.")] = "text",
+    common: Common = _COMMON,
+) -> int:
+    """Every setting in force, and where it comes from.
+
+    Parameters
+    ----------
+    job
+        A job file; without it only flags, environment and user config are shown.
+    """
+    settings = settings_of(common, None, ENVIRON)
+    origins = load_job(job, settings=settings).origins if job is not None else settings
+    if output == "json":
+        document = {key: {"value": one.value, "source": one.source} for key, one in origins.items()}
+        say_json("bulkpatch.config/1", {"settings": document})
+        return 0
+    for key, one in sorted(origins.items()):
+        say(f"{key:<28}  {one.value!s:<44}  {one.source}")
+    if not origins:
+        tell("nothing is set outside a job; give a job file to see its settings")
+    return 0
+
+
+def init(
+    kind: Annotated[Literal["rotate", "migrate", "toggle"], Parameter(help="What the job is for.")] = "rotate",
+    *,
+    name: Annotated[str | None, Parameter(help="The job's name.")] = None,
+    folder: Annotated[Path, Parameter(help="Where the files go.")] = Path("jobs"),
+) -> int:
+    """Write a job and a sample input to start from. Nothing is overwritten.
+
+    Parameters
+    ----------
+    kind
+        rotate, migrate or toggle.
+    """
+    starter = STARTERS[kind]
+    job_name = name or starter.name
+    files = {folder / f"{job_name}.toml": starter.job.format(name=job_name), folder / f"{job_name}.csv": starter.rows}
+    for path in files:
+        if path.exists():
+            raise InvalidInput([Problem(code="BP125", message=f"{path} exists already", hint="Use another --name.")])
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, text in files.items():
+        path.write_text(text, encoding="utf-8")
+        say(f"wrote {path}")
+    say(f"next: bulkpatch check {folder / f'{job_name}.toml'}")
+    return 0

@@ -1,0 +1,122 @@
+"""``status``, ``runs``, ``report`` and ``explain``: what happened, live or long after."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from bulkpatch import api
+from bulkpatch.cli.settings import ENVIRON, Common, report_dir
+from bulkpatch.cli.speaking import say, say_json, tell
+from bulkpatch.cli.wiring import options_of
+from bulkpatch.errors import CODES, InvalidInput, Problem
+
+_COMMON = Common()
+Form = Literal["text", "json"]
+Export = Literal["text", "json", "csv", "parquet", "md"]
+
+
+def status(
+    run: str = "latest",
+    *,
+    output: Annotated[Form, Parameter(alias="-o", help="Form of the result.")] = "text",
+    common: Common = _COMMON,
+) -> int:
+    """Where a run stands; works while it runs and after a crash.
+
+    Parameters
+    ----------
+    run
+        A run id, a folder, or latest.
+    """
+    stands = api.status(run, report_dir(common, ENVIRON))
+    if output == "json":
+        say_json("bulkpatch.status/1", stands)
+    else:
+        say(*_status_lines(stands))
+    return 0
+
+
+def runs(
+    *,
+    output: Annotated[Form, Parameter(alias="-o", help="Form of the result.")] = "text",
+    common: Common = _COMMON,
+) -> int:
+    """Every run in the report folder, oldest first."""
+    folder = report_dir(common, ENVIRON)
+    found = [api.status(str(run), folder) for run in api.list_runs(folder)]
+    if output == "json":
+        say_json("bulkpatch.runs/1", {"runs": found})
+    else:
+        for stands in found:
+            say(f"{stands['run_id']:<48}  {stands['state']:<12}  {_counts(stands)}")
+        if not found:
+            tell(f"no runs under {folder}")
+    return 0
+
+
+def report(
+    run: str = "latest",
+    *,
+    by: Annotated[str, Parameter(help="Columns or labels to group by, with commas between.")] = "",
+    output: Annotated[Export, Parameter(alias="-o", help="Form of the result.")] = "text",
+    common: Common = _COMMON,
+) -> int:
+    """The outcomes of a run, rebuilt from its ledger, grouped as you like.
+
+    Parameters
+    ----------
+    run
+        A run id, a folder, or latest.
+    """
+    from bulkpatch.cli.exporting import export_groups, overview_lines  # noqa: PLC0415  (Polars loads slowly)
+
+    files = api.rebuild_report(run, options_of(common))
+    if by:
+        return export_groups(files.outcomes, [name.strip() for name in by.split(",")], output)
+    if output == "json":
+        say(json.dumps(files.overview, indent=1, default=str))
+    elif output == "md":
+        say(files.summary.read_text("utf-8"))
+    elif output == "text":
+        say(*overview_lines(files))
+    else:
+        return export_groups(files.outcomes, [], output)
+    return 0
+
+
+def explain(what: str, row: str = "", *, common: Common = _COMMON) -> int:
+    """What an error code means, or the whole story of one destination in a run.
+
+    Parameters
+    ----------
+    what
+        An error code such as BP402, or a run.
+    row
+        A destination id, if a run was named.
+    """
+    if not row:
+        code = what.upper()
+        if code not in CODES:
+            raise InvalidInput([Problem(code="BP120", message=f"no error code {what}", hint="Codes look like BP402.")])
+        found = CODES[code]
+        say(f"{code}  {found.title}", "", f"cause  {found.cause}", f"fix    {found.fix}")
+        return 0
+    say(*api.story(what, row, report_dir(common, ENVIRON)))
+    return 0
+
+
+def _status_lines(stands: dict[str, Any]) -> list[str]:
+    lines = [f"{stands['run_id']}: {stands['state']}", f"  {_counts(stands)}"]
+    if stands.get("holder"):
+        lines.append(f"  worked on by {stands['holder']}")
+    if stands.get("reason"):
+        lines.append(f"  {stands['reason']} [{stands.get('code')}]")
+    return lines
+
+
+def _counts(stands: dict[str, Any]) -> str:
+    counts = stands.get("counts", {})
+    return " · ".join([f"{stands.get('rows', 0)} rows", *[f"{state} {number}" for state, number in counts.items()]])
