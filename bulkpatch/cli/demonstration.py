@@ -58,8 +58,8 @@ class Demonstration:
         """Serve, send, kill, resume, report. Returns 0 if all of it went as it should."""
         fleet = Fleet.synthetic(self._rows, SEED, clock=CLOCK)
         job = self._write_input(fleet.ids)
-        rejected = ",".join(fleet.ids[row] for row in REFUSED if row < self._rows)
-        faults = FaultPlan.parse(f"{FAULTS},reject={rejected.replace(',', ',')}", seed=SEED)
+        refused = ",".join(fleet.ids[row] for row in REFUSED if row < self._rows)
+        faults = FaultPlan.parse(f"{FAULTS},reject={refused}", seed=SEED)
         with SimulatorServer(fleet, key=Secret(KEY, reference="demo"), faults=faults) as server:
             tell(
                 f"1. A simulated API with {self._rows} destinations at {server.url}; a quarter of its answers go wrong."
@@ -107,7 +107,7 @@ class Demonstration:
         more = sum(effects - 1 for effects in fleet.effects.values() if effects > 1)
         tell(
             "",
-            f"4. {accepted} rows accepted, {rejected} refused on purpose; the API holds {applied} changed destinations.",
+            f"4. {accepted} rows accepted, {rejected} refused on purpose; the API changed {applied} destinations.",
             f"   {more} were applied twice: answers that were lost, sent again since a body sets absolute values.",
             f"   report: {run}",
             f"   look at {run / 'summary.md'} and {run / 'failures.csv'}",

@@ -30,7 +30,7 @@ def overview_lines(files: ReportFiles) -> Sequence[str]:
     return [
         f"{view['run']['run_id']}: {view['verdict']}",
         f"  {counts}",
-        *[f"  {failure['rows']} × {failure['error_code']} {failure['error']}" for failure in view["failures"]],
+        *[f"  {failure['rows']} x {failure['error_code']} {failure['error']}" for failure in view["failures"]],
         f"  outcomes  {files.outcomes}",
         f"  failures  {files.failures}",
         f"  summary   {files.summary}",

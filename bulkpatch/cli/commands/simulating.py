@@ -19,7 +19,7 @@ SIM_KEY = "sk_staging_" + "simulator"
 """The key that ``sim`` takes unless BULKPATCH_SIM_KEY names another."""
 
 
-def sim(
+def sim(  # noqa: PLR0913  (the options of one command)
     *,
     port: Annotated[int, Parameter(help="Port on 127.0.0.1; 0 takes a free one.")] = 8765,
     destinations: Annotated[int, Parameter(help="How many destinations there are.")] = 100,
