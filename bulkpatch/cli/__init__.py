@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from bulkpatch.cli.app import build, help_text
 from bulkpatch.errors import BulkpatchError, ExitCode
 
 
@@ -14,9 +15,11 @@ def main() -> None:
 
 
 def _main(argv: list[str]) -> int:
-    from cyclopts.exceptions import CycloptsError  # noqa: PLC0415  (imported late: --help must be quick)
+    if not argv or argv[0] in {"--help", "-h"}:
+        print(help_text())  # noqa: T201
+        return ExitCode.DONE if argv else ExitCode.INVALID
+    from cyclopts.exceptions import CycloptsError  # noqa: PLC0415  (imported late: --help comes at once)
 
-    from bulkpatch.cli.app import build  # noqa: PLC0415
     from bulkpatch.cli.speaking import refuse_command_line, refused  # noqa: PLC0415
     from bulkpatch.secrets.hygiene import harden_process, install_excepthook  # noqa: PLC0415
     from bulkpatch.secrets.redaction import LiveRedactor  # noqa: PLC0415

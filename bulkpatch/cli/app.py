@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from cyclopts import App, Group
+from typing import TYPE_CHECKING
 
 from bulkpatch import __version__
 
-_PLAN = Group("Plan", sort_key=1)
-_SEND = Group("Send", sort_key=2)
-_LOOK = Group("Look", sort_key=3)
-_LEARN = Group("Learn and set up", sort_key=4)
+if TYPE_CHECKING:
+    from cyclopts import App
+
+ABOUT = "Bulk fleet updates for the Prequel Export API: planned, rate-limited, resumable, reported row by row."
+_PLAN = "Plan"
+_SEND = "Send"
+_LOOK = "Look"
+_LEARN = "Learn and set up"
 
 _COMMANDS = (
     ("check", "planning:check", _PLAN, "Parse a job and every row; report all errors at once."),
@@ -33,10 +37,13 @@ COMMANDS = tuple(name for name, *_ in _COMMANDS)
 
 def build() -> App:
     """The command line, with nothing behind it imported yet."""
+    from cyclopts import App  # noqa: PLC0415  (a tenth of a second, for those who call a command)
+
     app = App(
         name="bulkpatch",
-        help="Bulk fleet updates for the Prequel Export API: planned, rate-limited, resumable, reported row by row.",
+        help=ABOUT,
         version=__version__,
+        help_format="plaintext",
         exit_on_error=False,
         print_error=False,
         result_action="return_value",
@@ -44,3 +51,12 @@ def build() -> App:
     for name, target, group, words in _COMMANDS:
         app.command(f"bulkpatch.cli.commands.{target}", name=name, help=words, group=group)
     return app
+
+
+def help_text() -> str:
+    """The help of the whole program, from the table alone, so that it comes at once."""
+    lines = ["Usage: bulkpatch COMMAND [ARGUMENTS]", "", ABOUT]
+    for group in (_PLAN, _SEND, _LOOK, _LEARN):
+        lines += ["", f"{group}:"]
+        lines += [f"  {name:<8}  {words}" for name, _, among, words in _COMMANDS if among == group]
+    return "\n".join([*lines, "", "bulkpatch COMMAND --help shows the options of a command."])

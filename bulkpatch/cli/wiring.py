@@ -10,7 +10,6 @@ from bulkpatch.cli.settings import CLOCK, DRAW, ENVIRON, Common, Sending, rate_o
 from bulkpatch.cli.showing import plan_lines
 from bulkpatch.cli.speaking import tell
 from bulkpatch.errors import NotConfirmed
-from bulkpatch.observe.progress import choose
 from bulkpatch.ports import Observer, Redactor
 
 
@@ -18,6 +17,8 @@ def options_of(common: Common, sending: Sending | None = None, **more: Any) -> O
     """What the flags and the environment say, as the library takes it."""
 
     def observe(redactor: Redactor) -> Observer:
+        from bulkpatch.observe.progress import choose  # noqa: PLC0415  (rich is for those who look)
+
         mode = "none" if common.quiet else common.progress
         return choose(mode, sys.stderr, ENVIRON, clock=CLOCK, redactor=redactor)
 
