@@ -19,7 +19,8 @@ from bulkpatch.core.lifecycle import OPEN
 from bulkpatch.errors import InvalidInput, Mismatch, Problem
 from bulkpatch.job.rows import Rows
 from bulkpatch.job.spec import Job
-from bulkpatch.ledger.folder import list_runs, make_run_folder, resolve_run
+from bulkpatch.ledger.folder import list_runs as list_runs  # noqa: PLC0414  (handed on)
+from bulkpatch.ledger.folder import make_run_folder, resolve_run
 from bulkpatch.ledger.lock import RunLock, read_holder
 from bulkpatch.ledger.sqlite import SqliteLedger, create, open_ledger
 from bulkpatch.model import Intent, Limits, Operation, Outcome, RowState, RunHeader, RunResult, Secret, SeedRow, Setback

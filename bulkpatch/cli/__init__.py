@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from bulkpatch.cli.app import build, help_text
+from bulkpatch.cli.app import COMMANDS, build, help_text, nearest
 from bulkpatch.errors import BulkpatchError, ExitCode
 
 
@@ -18,6 +18,11 @@ def _main(argv: list[str]) -> int:
     if not argv or argv[0] in {"--help", "-h"}:
         print(help_text())  # noqa: T201
         return ExitCode.DONE if argv else ExitCode.INVALID
+    if not argv[0].startswith("-") and argv[0] not in COMMANDS:
+        near = nearest(argv[0])
+        print(f"error[BP120]: no command {argv[0]!r}", file=sys.stderr)  # noqa: T201
+        print(f"  fix: {f'did you mean {near}?' if near else 'see bulkpatch --help'}", file=sys.stderr)  # noqa: T201
+        return ExitCode.INVALID
     from cyclopts.exceptions import CycloptsError  # noqa: PLC0415  (imported late: --help comes at once)
 
     from bulkpatch.cli.speaking import refuse_command_line, refused  # noqa: PLC0415

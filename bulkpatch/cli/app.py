@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from bulkpatch import __version__
@@ -51,6 +52,11 @@ def build() -> App:
     for name, target, group, words in _COMMANDS:
         app.command(f"bulkpatch.cli.commands.{target}", name=name, help=words, group=group)
     return app
+
+
+def nearest(word: str) -> str:
+    """The command that ``word`` may have meant, or nothing."""
+    return next(iter(get_close_matches(word, COMMANDS, n=1, cutoff=0.5)), "")
 
 
 def help_text() -> str:

@@ -52,13 +52,15 @@ def may_hold_secret(path: KeyPath) -> bool:
     return names_secret(names[-1])
 
 
-def draw_frame(lines: Sequence[str], cuts: Mapping[int, int], line: int, column: int, width: int) -> str:
-    """The line with carets under ``width`` characters from ``column``, and the line before it.
+def draw_frame(  # noqa: PLR0913  (a place is three numbers)
+    lines: Sequence[str], cuts: Mapping[int, int], line: int, column: int, width: int, *, lines_before: int = 1
+) -> str:
+    """The line with carets under ``width`` characters from ``column``, after ``lines_before`` lines.
 
     ``line`` and ``column`` count from 1. ``cuts`` maps a line's index to the column index from
     which it is hidden; carets never reach beyond that.
     """
-    first = max(0, line - 2)
+    first = max(0, line - 1 - lines_before)
     gutter = len(str(line))
     rows = []
     for index in range(first, line):

@@ -44,6 +44,11 @@ class JobSource:
         self.text = text
         self.lines = tuple(line.removesuffix("\r") for line in text.split("\n"))
 
+    @property
+    def last_table(self) -> KeyPath:
+        """The path of the last table header; empty if there is none."""
+        return self._places.last_table
+
     def locate(self, key_path: KeyPath, on: Literal["key", "value"] = "key") -> Span | None:
         """The place of the key (or of its value) at ``key_path``, or None. A table's value is its header."""
         return self._places.spans.get((key_path, on))
@@ -91,6 +96,7 @@ class _Places:
         self.spans: dict[tuple[KeyPath, Literal["key", "value"]], Span] = {}
         self.cuts: dict[int, int] = {}
         self._lines = text.encode("utf-8", "surrogatepass").split(b"\n")
+        self.last_table: KeyPath = ()
         self._arrays: dict[KeyPath, int] = {}
         root = tree_sitter.Parser(_LANGUAGE).parse(b"\n".join(self._lines)).root_node
         for node in root.children:
@@ -105,7 +111,7 @@ class _Places:
         header: KeyPath = ()
         for child in node.children:
             if child.type in _KEYS:
-                header = self._header(child, opens=node.type == "table_array_element")
+                self.last_table = header = self._header(child, opens=node.type == "table_array_element")
             else:
                 self._walk(child, header)
 

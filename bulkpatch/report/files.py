@@ -27,19 +27,18 @@ def disk_faults() -> Iterator[None]:
     try:
         yield
     except OSError as fault:
-        raise _failed(fault.errno) from None
+        raise _failed(fault.errno, fault.strerror or str(fault)) from None
     except pl.exceptions.PolarsError as fault:
         found = _OS_ERROR.search(str(fault))
         if found is None:  # its text may quote a value, so only its type is told
             raise Broken("BP901", f"Polars refused the report's tables: {type(fault).__name__}") from None
-        raise _failed(int(found[1])) from None
+        raise _failed(int(found[1]), os.strerror(int(found[1]))) from None
 
 
-def _failed(number: int | None) -> LedgerFailed:
+def _failed(number: int | None, reason: str) -> LedgerFailed:
     hint = "The ledger is whole. When the disk is well again, `bulkpatch report RUN` writes the report."
     if number in _FULL:
         return LedgerFailed("BP606", "the disk is full: the report could not be written", hint=hint)
-    reason = os.strerror(number) if number is not None else "unknown error"
     return LedgerFailed("BP607", f"the report could not be written: {reason}", hint=hint)
 
 

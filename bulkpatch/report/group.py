@@ -27,22 +27,24 @@ def scan(outcomes: Path | pl.LazyFrame) -> pl.LazyFrame:
 
 
 def total(name: str) -> pl.Expr:
-    """The sum of a column, each destination counted once, since rows of one share its requests and its reply.
-
-    Null where nothing is known, and where the sum is beyond the column's 64 bits.
-    """
-    values = pl.col(name).filter(pl.col("destination_id").is_first_distinct())
-    if name == "volume_transferred_in_mb":
+    """The sum of a column; null where nothing is known, and where the sum is beyond the column's 64 bits."""
+    values = pl.col(name)
+    if name.startswith("volume"):
         return pl.when((values.count() > 0) & values.sum().is_finite()).then(values.sum())
     return pl.when(values.count() > 0).then(values.cast(pl.Int128).sum().cast(pl.Int64, strict=False))
+
+
+def once(name: str, keys: Sequence[str] = ()) -> pl.Expr:
+    """A column where a destination is first met (with these ``keys``), else null: its rows share request and reply."""
+    return pl.when(pl.struct({*keys, "destination_id"}).is_first_distinct()).then(pl.col(name))
 
 
 def grouped(outcomes: Path | pl.LazyFrame, by: Sequence[str]) -> pl.DataFrame:
     """One row per combination of ``by`` (columns, or labels with or without ``label_``), sorted by it, nulls last.
 
     After the columns of ``by``: ``count``, one count per row state, ``failed``, ``failed_share`` (0…1),
-    ``latency_p50_ms``, ``latency_p95_ms``, ``attempts_sum``, and the transfer sums (see ``total``). Raises
-    ``InvalidInput`` for every name that is no column.
+    ``latency_p50_ms``, ``latency_p95_ms``, ``attempts_sum``, and the transfer sums. A sum counts a destination once
+    (see ``once``, ``total``). Raises ``InvalidInput`` for every name that is no column.
     """
     table = scan(outcomes)
     with readable():
@@ -52,6 +54,7 @@ def grouped(outcomes: Path | pl.LazyFrame, by: Sequence[str]) -> pl.DataFrame:
         failed = state.is_in([str(name) for name in FAILED])
         return (
             table.with_columns(pl.col(name).list.join(";") for name in keys if schema[name] == pl.List(pl.String))
+            .with_columns(once(name, keys).alias(name + "_sum") for name in ("attempts", *MOVED))
             .group_by(keys)
             .agg(
                 pl.len().cast(pl.Int64).alias("count"),
@@ -60,7 +63,7 @@ def grouped(outcomes: Path | pl.LazyFrame, by: Sequence[str]) -> pl.DataFrame:
                 failed.mean().alias("failed_share"),
                 pl.col("latency_ms").quantile(0.50, "nearest").alias("latency_p50_ms"),
                 pl.col("latency_ms").quantile(0.95, "nearest").alias("latency_p95_ms"),
-                *(total(name).alias(name + "_sum") for name in ("attempts", *MOVED)),
+                *(total(name + "_sum") for name in ("attempts", *MOVED)),
             )
             .sort(keys, nulls_last=True)
             .collect()
@@ -72,7 +75,7 @@ def readable() -> Iterator[None]:
     """Turn what Polars raises over a missing or damaged file into ``InvalidInput``."""
     try:
         yield
-    except (OSError, pl.exceptions.PolarsError):
+    except (OSError, pl.exceptions.ComputeError):
         problem = Problem(
             code="BP220",
             message="the outcomes of this run cannot be read: the file is missing or damaged",

@@ -13,7 +13,7 @@ import polars as pl
 from bulkpatch.model import Act, RowState, RunHeader
 from bulkpatch.ports import Ledger
 from bulkpatch.report.columns import DONE, FAILED
-from bulkpatch.report.group import MOVED, readable, scan, total
+from bulkpatch.report.group import MOVED, once, readable, scan, total
 from bulkpatch.report.tables import SCHEMA_ID
 
 FAILURES_MAX: Final = 10
@@ -40,17 +40,10 @@ def overview(ledger: Ledger, outcomes: Path | pl.LazyFrame) -> dict[str, Any]:
     """
     table = scan(outcomes)
     with readable():
-        states = dict(table.group_by("state").len().collect().iter_rows())
-        failures = _failures(table)
-        numbers = table.select(
-            pl.len().alias("rows"),
-            total("attempts").fill_null(0).alias("attempts"),
-            pl.col("latency_ms").quantile(0.50, "nearest").alias("latency_p50_ms"),
-            pl.col("latency_ms").quantile(0.95, "nearest").alias("latency_p95_ms"),
-            pl.col("sent_at").min().alias("first_sent_at"),
-            pl.col("finished_at").max().alias("last_finished_at"),
-        ).collect()
-        transfers = _transfers(table)
+        by_state, kinds, numbers, vendors, statuses = pl.collect_all(
+            [table.group_by("state").len(), _failures(table), _numbers(table), *_transfers(table)]
+        )
+    states = dict(by_state.iter_rows())
     header = ledger.header()
     return {
         "schema": SCHEMA_ID,
@@ -60,9 +53,9 @@ def overview(ledger: Ledger, outcomes: Path | pl.LazyFrame) -> dict[str, Any]:
         "done": sum(states.get(str(state), 0) for state in DONE),
         "failed": sum(states.get(str(state), 0) for state in FAILED),
         "states": {str(state): states[str(state)] for state in RowState if str(state) in states},
-        "failure_kinds": failures.height,
-        "failures": failures.head(FAILURES_MAX).to_dicts(),
-        "transfers": transfers,
+        "failure_kinds": kinds.height,
+        "failures": kinds.head(FAILURES_MAX).to_dicts(),
+        "transfers": [row | {"transfers": _of_vendor(statuses, row["vendor"])} for row in vendors.to_dicts()],
         "acts": _acts(ledger.acts()),
     }
 
@@ -90,7 +83,18 @@ def rfc3339(value: Any) -> Any:
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
 
 
-def _failures(table: pl.LazyFrame) -> pl.DataFrame:
+def _numbers(table: pl.LazyFrame) -> pl.LazyFrame:
+    return table.select(
+        pl.len().alias("rows"),
+        once("attempts").cast(pl.Int64).sum().alias("attempts"),
+        pl.col("latency_ms").quantile(0.50, "nearest").alias("latency_p50_ms"),
+        pl.col("latency_ms").quantile(0.95, "nearest").alias("latency_p95_ms"),
+        pl.col("sent_at").min().alias("first_sent_at"),
+        pl.col("finished_at").max().alias("last_finished_at"),
+    )
+
+
+def _failures(table: pl.LazyFrame) -> pl.LazyFrame:
     """Failed rows by state, code and message, the most frequent first, then as they first occurred."""
     return (
         table.filter(pl.col("state").is_in([str(state) for state in FAILED]))
@@ -101,16 +105,12 @@ def _failures(table: pl.LazyFrame) -> pl.DataFrame:
             pl.col("destination_id").sort_by("row").head(SAMPLES_MAX).str.slice(0, ID_CHARS_MAX).alias("samples"),
         )
         .sort("rows", "first_row", descending=[True, False])
-        .collect()
     )
 
 
-def _transfers(table: pl.LazyFrame) -> list[dict[str, Any]]:
-    """Per vendor, most destinations first: destinations, last transfers by status, and what they moved."""
-    once = pl.col("destination_id").is_first_distinct()
-    known = table.filter(pl.col("vendor").is_not_null() & once).select(
-        "vendor", "destination_id", "transfer_id", "transfer_status", *MOVED
-    )
+def _transfers(table: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """Per vendor, most destinations first, what the last transfers moved; and how many of them by status."""
+    known = table.filter(pl.col("vendor").is_not_null() & pl.col("destination_id").is_first_distinct())
     vendors = (
         known.group_by("vendor")
         .agg(pl.len().alias("destinations"), *(total(name) for name in MOVED))
@@ -121,10 +121,8 @@ def _transfers(table: pl.LazyFrame) -> list[dict[str, Any]]:
             .then(pl.col("delta_rows_transferred") / pl.col("rows_transferred"))
             .alias("delta_share")
         )
-        .collect()
     )
-    statuses = known.group_by("vendor", "transfer_status").len().sort("vendor", "transfer_status").collect()
-    return [row | {"transfers": _of_vendor(statuses, row["vendor"])} for row in vendors.to_dicts()]
+    return vendors, known.group_by("vendor", "transfer_status").len().sort("vendor", "transfer_status")
 
 
 def _of_vendor(statuses: pl.DataFrame, vendor: str) -> dict[str, int]:

@@ -2,35 +2,66 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+from collections.abc import Iterable
 
-from asyncio_throttle import Throttler  # type: ignore[attr-defined]
+from asyncio_throttle.throttler import Throttler
 
 from bulkpatch.model import Rate
 
 POLL_S = 0.001
-"""Seconds between two looks while it holds; one waiter, so it costs next to nothing."""
+"""Seconds between two looks while it holds; the library's own 10 ms would end a wait half a place late at 100/s."""
 
 
 class ThrottleCeiling:
-    """ports.Ceiling: at most the rate in any second, and in any window of the rate's own unit."""
+    """ports.Ceiling: at most the rate in any second, and in any window of the rate's own unit.
+
+    Returns without suspending while there is room. What was admitted counts on under a new rate,
+    as far back as the longest window under the old one.
+    """
 
     def __init__(self, rate: Rate) -> None:
-        self.set_rate(rate)
+        self._windows = _windows(rate, ())
         self._waiting = False
 
     def set_rate(self, rate: Rate) -> None:
-        """Hold to ``rate`` from now on, with an empty memory of what left before."""
-        self._throttlers = [Throttler(math.ceil(rate.per_s), period=1.0, retry_interval=POLL_S)]
-        if rate.unit_s > 1:
-            self._throttlers.append(Throttler(rate.count, period=float(rate.unit_s), retry_interval=POLL_S))
+        """Hold to ``rate`` from now on; one who waits is held to it too."""
+        self._windows = _windows(rate, self._windows[-1].admitted)
 
     async def admit(self) -> None:
         """Return when one more request may leave."""
         assert not self._waiting, "a ceiling has one waiter"  # noqa: S101  (kept on in production)
         self._waiting = True
         try:
-            for throttler in self._throttlers:
-                await throttler.acquire()  # type: ignore[no-untyped-call]
+            while not all(window.has_room() for window in self._windows):  # noqa: ASYNC110  (time makes room, no event)
+                await asyncio.sleep(POLL_S)
+            for window in self._windows:
+                await window.acquire()  # type: ignore[no-untyped-call]  # never waits: there is room, and one taker
         finally:
             self._waiting = False
+
+
+class _Window(Throttler):
+    """A throttler that can be asked first, so that two of them admit at one moment."""
+
+    def __init__(self, count: int, period_s: float, admitted: Iterable[float]) -> None:
+        super().__init__(count, period=period_s, retry_interval=POLL_S)
+        self._task_logs.extend(admitted)
+
+    @property
+    def admitted(self) -> Iterable[float]:
+        """When the requests of this window were admitted, ascending."""
+        return self._task_logs
+
+    def has_room(self) -> bool:
+        self.flush()  # type: ignore[no-untyped-call]
+        return len(self._task_logs) < self.rate_limit
+
+
+def _windows(rate: Rate, admitted: Iterable[float]) -> list[_Window]:
+    """The second, and last the longest: the rate's own unit, if it is another."""
+    windows = [_Window(math.ceil(rate.per_s), 1.0, admitted)]
+    if rate.unit_s > 1:
+        windows.append(_Window(rate.count, float(rate.unit_s), admitted))
+    return windows

@@ -1,228 +1,229 @@
-"""The default transport: httpx, one single-connection client per request in flight.
+"""The default transport: httpx over HTTP/1.1, one pool of a single connection for each request in flight.
 
-One shared client would rescan its pool on every request. What was sent is told from httpcore's own
-trace: until it starts to write the headers, no byte of the request has left.
+One shared pool would rescan itself on every request. httpx's client is left out, and with it what must
+not be had: redirects, cookies, proxies of the environment, retries and a log line a request.
 """
 
 from __future__ import annotations
 
-import asyncio
-import errno
 import re
-import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import httpx
 
+from bulkpatch.errors import Broken, InvalidInput, Problem
 from bulkpatch.model import Fault, FaultKind, Reply, Request, Result, Secret
 from bulkpatch.ports import Clock
-from bulkpatch.transport.tls import is_identity, make_context
+from bulkpatch.prequel.requests import API_VERSION, KEY_HEADER, VERSION_HEADER, check_base_url
+from bulkpatch.transport.attempt import Attempt
+from bulkpatch.transport.faults import Refused
+from bulkpatch.transport.tls import make_context
 
-BODY_BYTES_MAX = 1024 * 1024
+BODY_BYTES_MAX: Final = 1024 * 1024
 """Bytes of a reply's body: a destination is a few KB, a page of 100 some hundred KB."""
-CONNECT_S_MAX = 5.0
-"""Seconds for a connection to be made."""
-IDLE_S = 4.0
-"""Seconds that an idle connection is kept: below the 5 s at which common servers close theirs."""
-_DECIDING = ("retry-after", "ratelimit", "ratelimit-policy", "date", "location", "content-type")
-_PATH = re.compile(r"/destinations(?:/[A-Za-z0-9_-]{1,128}(?:/[a-z-]+)?)?(?:\?[A-Za-z0-9_=&%.-]*)?", re.ASCII)
-_NEVER_SENT = {
-    httpx.ConnectTimeout: FaultKind.CONNECT_TIMEOUT,
-    httpx.PoolTimeout: FaultKind.CONNECT_TIMEOUT,
-    httpx.UnsupportedProtocol: FaultKind.INVALID_REQUEST,
-    httpx.InvalidURL: FaultKind.INVALID_REQUEST,
-    httpx.LocalProtocolError: FaultKind.INVALID_REQUEST,
-}
-_SENT = {
-    httpx.ReadTimeout: FaultKind.TIMEOUT,
-    httpx.WriteTimeout: FaultKind.TIMEOUT,
-    TimeoutError: FaultKind.TIMEOUT,
-    httpx.ReadError: FaultKind.RESET,
-    httpx.WriteError: FaultKind.RESET,
-    httpx.CloseError: FaultKind.RESET,
-}
+HEADER_BYTES_MAX: Final = 64 * 1024
+"""Bytes of a reply's headers; real ones are under 2 KB."""
+IDLE_S_MAX: Final = 4.0
+"""Seconds that an idle connection is used again: below the 5 s after which common servers close theirs."""
 
-
-class _TooLarge(Exception):
-    """The body went over its limit."""
-
-
-class _Encoded(Exception):
-    """The body is compressed though that was not asked for."""
-
-
-class _Attempt:
-    """What is known of one request while it is under way."""
-
-    __slots__ = ("clock", "on_sent", "sent_at_s", "started")
-
-    def __init__(self, clock: Clock, on_sent: Callable[[float], None]) -> None:
-        self.clock = clock
-        self.on_sent = on_sent
-        self.started = False
-        self.sent_at_s: float | None = None
-
-    async def trace(self, event: str, _info: Mapping[str, Any]) -> None:
-        """Take note of what httpcore says it does."""
-        if event == "http11.send_request_headers.started":
-            self.started = True
-        elif event == "http11.send_request_body.complete":
-            self.left()
-
-    def left(self) -> None:
-        """The request's last byte was handed to the socket."""
-        if self.sent_at_s is None:
-            self.sent_at_s = self.clock.monotonic()
-            self.on_sent(self.sent_at_s)
+_PATH: Final = re.compile(r"(?:/[A-Za-z0-9_-]{1,128})+(?:\?[A-Za-z0-9_.~%=&-]*)?", re.ASCII)
+"""Segments that a destination id could be, so no id changes the address, and a quoted query."""
+_HEADER_TEXT: Final = re.compile(r"[!-~]+", re.ASCII)
+_DECIDING: Final = frozenset({b"retry-after", b"ratelimit", b"ratelimit-policy", b"date", b"location", b"content-type"})
 
 
 class HttpxTransport:
-    """ports.Transport over HTTP/1.1."""
+    """ports.Transport over httpx; at most ``concurrency`` connections, each used again while it is whole.
+
+    ``key`` is revealed only while a request is made. Raises ``InvalidInput`` for an address the key must
+    not go to, a key that no header can carry, or a ``ca_file`` that does not hold certificates.
+    """
 
     def __init__(  # noqa: PLR0913  (the settings of one thing, each by name)
         self,
-        *,
         base_url: str,
         key: Secret,
+        *,
         concurrency: int,
         clock: Clock,
         user_agent: str,
         ca_file: Path | None = None,
     ) -> None:
-        self._base_url = base_url.rstrip("/")
-        self._host = urlsplit(base_url).netloc
+        self._url = httpx.URL(_checked(base_url, key))
+        self._prefix = self._url.raw_path.rstrip(b"/")
+        self._host = f"{self._url.host}:{self._url.port or (443 if self._url.scheme == 'https' else 80)}"
+        self._key = key
+        self._concurrency = concurrency
         self._clock = clock
+        self._context = make_context(ca_file)
         self._headers = [
+            (b"Host", self._url.netloc),
+            (b"User-Agent", user_agent.encode("ascii")),
             (b"Accept", b"application/json"),
             (b"Accept-Encoding", b"identity"),
-            (b"User-Agent", user_agent.encode()),
-            (b"X-Prequel-Api-Version", b"2023-12-01"),
-            (b"X-API-KEY", key.reveal().encode()),
+            (VERSION_HEADER.encode(), API_VERSION.encode()),
         ]
-        context: ssl.SSLContext | bool = make_context(ca_file) if base_url.startswith("https:") else False
-        self._clients = [self._client(context) for _ in range(concurrency)]
-        self._free = list(self._clients)
-
-    @staticmethod
-    def _client(context: ssl.SSLContext | bool) -> httpx.AsyncClient:  # noqa: FBT001  (as httpx takes it)
-        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_S)
-        transport = httpx.AsyncHTTPTransport(verify=context, http1=True, http2=False, limits=limits, trust_env=False)
-        return httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False, timeout=None)  # noqa: S113
+        self._slots: set[_Slot] = set()
+        self._free: list[_Slot] = []
 
     async def send(self, request: Request, *, timeout_s: float, on_sent: Callable[[float], None]) -> Result:
         """See ports.Transport."""
-        attempt = _Attempt(self._clock, on_sent)
         if not _PATH.fullmatch(request.path):
-            return self._fault(FaultKind.INVALID_REQUEST, "path", attempt)
-        client = self._free.pop()
+            return self._unsendable()
+        attempt = Attempt(self._clock, on_sent, timeout_s)
+        slot = self._take()
+        whole = False
         try:
-            async with asyncio.timeout(timeout_s):
-                return await self._exchange(client, request, attempt, timeout_s)
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:  # noqa: BLE001  (whatever a library raises is a fault, in doubt unless shown not to be)
-            client.cookies.clear()
-            return self._fault(self._kind(error, attempt), _detail(error, self._host), attempt)
+            async with attempt.limit():
+                reply = await self._exchange(slot, request, attempt)
+            whole = not slot.has_leftover()
+        except Exception as error:  # noqa: BLE001  (whatever a library raises is a fault: classify knows which)
+            return attempt.fault(error, self._host)
+        else:
+            return reply
         finally:
-            self._free.append(client)
+            if whole:
+                self._free.append(slot)
+            else:
+                self._slots.discard(slot)
+                await slot.aclose()
+                await attempt.abandon()
 
-    async def _exchange(
-        self, client: httpx.AsyncClient, request: Request, attempt: _Attempt, timeout_s: float
-    ) -> Reply:
-        headers = list(self._headers)
-        if request.body is not None:
-            headers.append((b"Content-Type", b"application/json"))
-        connect_s = min(CONNECT_S_MAX, timeout_s)
-        outgoing = httpx.Request(
-            request.method,
-            self._base_url + request.path,
-            headers=headers,
-            content=request.body,
-            extensions={"trace": attempt.trace, "timeout": {"connect": connect_s}},
-        )
-        reply = await client.send(outgoing, stream=True)
+    async def aclose(self) -> None:
+        """See ports.Transport. What is still under way ends as reset."""
+        slots, self._free = list(self._slots), []
+        self._slots.clear()
+        for slot in slots:
+            await slot.aclose()
+
+    def _take(self) -> _Slot:
+        """The slot that was free last, whose connection is the most likely to live."""
+        if self._free:
+            return self._free.pop()
+        if len(self._slots) >= self._concurrency:
+            raise Broken("BP901", f"more than {self._concurrency} requests in flight")
+        slot = _Slot(self._context)
+        self._slots.add(slot)
+        return slot
+
+    async def _exchange(self, slot: _Slot, request: Request, attempt: Attempt) -> Reply:
+        response = await slot.handle_async_request(self._outgoing(request, attempt))
         try:
-            attempt.left()
-            body = await _whole_body(reply)
+            sent_at_s = attempt.left()
+            slot.stream = response.extensions["network_stream"]
+            body = await _whole_body(response)
         finally:
-            await reply.aclose()
-        client.cookies.clear()
+            await response.aclose()
         return Reply(
-            status=reply.status_code,
-            headers=_deciding(reply.headers),
+            status=response.status_code,
+            headers=_deciding(response.headers.raw, self._url.host),
             body=body,
-            sent_at_s=attempt.sent_at_s or self._clock.monotonic(),
+            sent_at_s=sent_at_s,
             ended_at_s=self._clock.monotonic(),
         )
 
-    def _kind(self, error: Exception, attempt: _Attempt) -> FaultKind:
-        if isinstance(error, _TooLarge):
-            return FaultKind.TOO_LARGE
-        if isinstance(error, _Encoded):
-            return FaultKind.ENCODED
-        if attempt.started:
-            truncated = isinstance(error, httpx.RemoteProtocolError) and "incomplete" in str(error)
-            fallback = FaultKind.PROTOCOL if isinstance(error, httpx.ProtocolError) else FaultKind.UNCLASSIFIED
-            return FaultKind.TRUNCATED if truncated else _SENT.get(type(error), fallback)
-        if isinstance(error, httpx.ConnectError):
-            return _connect_kind(error)
-        if isinstance(error, TimeoutError):
-            return FaultKind.CONNECT_TIMEOUT
-        return _NEVER_SENT.get(type(error), FaultKind.UNCLASSIFIED)
+    def _outgoing(self, request: Request, attempt: Attempt) -> httpx.Request:
+        """``target`` goes out as it stands, where a URL would be parsed, normalised and quoted anew."""
+        headers = [*self._headers, (KEY_HEADER.encode(), self._key.reveal().encode("ascii"))]
+        if request.body is not None:
+            headers.append((b"Content-Type", b"application/json"))
+            headers.append((b"Content-Length", b"%d" % len(request.body)))
+        return httpx.Request(
+            request.method,
+            self._url,
+            headers=headers,
+            stream=httpx.ByteStream(request.body or b""),
+            extensions={"target": self._prefix + request.path.encode("ascii"), "trace": attempt.trace},
+        )
 
-    def _fault(self, kind: FaultKind, detail: str, attempt: _Attempt) -> Fault:
+    def _unsendable(self) -> Fault:
         now_s = self._clock.monotonic()
-        sent = attempt.started or kind is FaultKind.UNCLASSIFIED
-        attempt.left()
-        return Fault(kind=kind, sent=sent, detail=detail, sent_at_s=attempt.sent_at_s or now_s, ended_at_s=now_s)
-
-    async def aclose(self) -> None:
-        """See ports.Transport."""
-        for client in self._clients:
-            await client.aclose()
+        return Fault(kind=FaultKind.INVALID_REQUEST, sent=False, detail="its path", sent_at_s=now_s, ended_at_s=now_s)
 
 
-async def _whole_body(reply: httpx.Response) -> bytes:
-    if reply.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
-        raise _Encoded
-    length = reply.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > BODY_BYTES_MAX:
-        raise _TooLarge
-    body = bytearray()
-    async for chunk in reply.aiter_raw():
-        body += chunk
-        if len(body) > BODY_BYTES_MAX:
-            raise _TooLarge
-    return bytes(body)
+class _ExtraInfo(Protocol):
+    def get_extra_info(self, info: str) -> Any:
+        """``ssl_object`` among others, None if there is none."""
 
 
-def _deciding(headers: httpx.Headers) -> dict[str, str]:
-    found = {name: ", ".join(headers.get_list(name)) for name in _DECIDING if name in headers}
-    if "location" in found:
-        found["location"] = urlsplit(found["location"]).hostname or "another path"
-    return found
+class _Slot(httpx.AsyncHTTPTransport):
+    """A pool of one connection."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_S_MAX)
+        super().__init__(verify=context, trust_env=False, http1=True, http2=False, retries=0, limits=limits)
+        self.stream: _ExtraInfo | None = None
+
+    def has_leftover(self) -> bool:
+        """Whether more than the answer has come: it would be taken for the answer to the next request.
+
+        httpcore looks at the socket before it uses a connection again, but not at what was already read:
+        h11's buffer and the TLS layer's. The former is reached past two private names; should they
+        change, no connection is used again, which is slow and right.
+        """
+        try:
+            for connection in self._pool.connections:
+                held: Any = connection._connection  # type: ignore[attr-defined]  # noqa: SLF001  (see above)
+                if held._h11_state.trailing_data[0]:  # noqa: SLF001  (see above)
+                    return True
+        except AttributeError:
+            return True
+        tls = self.stream.get_extra_info("ssl_object") if self.stream is not None else None
+        if tls is None:
+            return False
+        try:
+            tls.read(1)
+        except ssl.SSLWantReadError:
+            return False
+        except ssl.SSLError:
+            return True
+        return True
 
 
-def _connect_kind(error: httpx.ConnectError) -> FaultKind:
-    if is_identity(error):
-        return FaultKind.TLS_IDENTITY
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLError):
-            return FaultKind.TLS
-        if isinstance(cause, socket.gaierror):
-            return FaultKind.DNS
-        if isinstance(cause, ConnectionRefusedError):
-            return FaultKind.REFUSED
-        if isinstance(cause, OSError) and cause.errno in {errno.EMFILE, errno.ENFILE}:
-            return FaultKind.NO_FILES
-        cause = cause.__cause__ or cause.__context__
-    return FaultKind.REFUSED if "All connection attempts failed" in str(error) else FaultKind.CONNECT
+def _checked(base_url: str, key: Secret) -> str:
+    try:
+        checked = check_base_url(base_url)
+    except ValueError as error:
+        raise InvalidInput([Problem(code="BP111", message=str(error))]) from None
+    if not _HEADER_TEXT.fullmatch(key.reveal()):
+        message = f"the API key of {key.reference} holds a character that no header can carry"
+        raise InvalidInput([Problem(code="BP304", message=message)])
+    return checked
 
 
-def _detail(error: Exception, host: str) -> str:
-    return f"{type(error).__name__.lstrip('_')}, {host}"
+async def _whole_body(response: httpx.Response) -> bytes:
+    headers = response.headers
+    if sum(len(name) + len(value) for name, value in headers.raw) > HEADER_BYTES_MAX:
+        raise Refused(FaultKind.TOO_LARGE)
+    if headers.get("content-encoding", "").strip().lower() not in {"", "identity"}:
+        raise Refused(FaultKind.ENCODED)
+    size, parts = 0, []
+    async for part in response.stream:  # type: ignore[union-attr]  # an asynchronous transport's stream
+        size += len(part)
+        if size > BODY_BYTES_MAX:
+            raise Refused(FaultKind.TOO_LARGE)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _deciding(raw: list[tuple[bytes, bytes]], own_host: str) -> dict[str, str]:
+    """The headers that decide anything; one that stands twice is joined with a comma, for the judge to see both."""
+    kept: dict[str, str] = {}
+    for raw_name, raw_value in raw:
+        if raw_name.lower() in _DECIDING:
+            name, value = raw_name.lower().decode("ascii"), raw_value.decode("latin-1")
+            if name == "location":
+                value = _host_of(value, own_host)
+            kept[name] = f"{kept[name]}, {value}" if name in kept else value
+    return kept
+
+
+def _host_of(location: str, own_host: str) -> str:
+    try:
+        return urlsplit(location).hostname or own_host
+    except ValueError:
+        return "an address that is none"

@@ -1,23 +1,29 @@
-"""One TLS context for all connections: verified, 1.2 or newer, with no way to turn it off."""
+"""The one TLS context of all connections: verified, 1.2 or newer, with nothing to turn that off."""
 
 from __future__ import annotations
 
 import ssl
 from pathlib import Path
 
+import httpx
+
+from bulkpatch.errors import InvalidInput, Problem
+
 
 def make_context(ca_file: Path | None = None) -> ssl.SSLContext:
-    """Trusts the system's authorities, and those in ``ca_file`` instead if it is given."""
-    context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    """Trusts httpx's bundle of public authorities, or those in ``ca_file`` alone if it is given.
+
+    No environment variable adds an authority or has the session keys written down.
+    Raises ``InvalidInput`` for a file that holds no certificates.
+    """
+    if ca_file is None:
+        context = httpx.create_ssl_context(trust_env=False)
+    else:
+        try:
+            context = ssl.create_default_context(cafile=str(ca_file))
+        except OSError:
+            message = f"{ca_file} is not a readable file of certificates (PEM)"
+            raise InvalidInput([Problem(code="BP105", message=message)]) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.keylog_filename = None  # type: ignore[assignment]  # None ends what SSLKEYLOGFILE began
     return context
-
-
-def is_identity(error: BaseException) -> bool:
-    """Whether somewhere below ``error`` the peer's certificate was refused."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return False

@@ -11,7 +11,6 @@ from bulkpatch.cli.settings import ENVIRON, Common, settings_of
 from bulkpatch.cli.speaking import say, say_json, tell
 from bulkpatch.cli.starters import STARTERS
 from bulkpatch.errors import InvalidInput, Problem
-from bulkpatch.job.load import load_job
 from bulkpatch.prequel.browse import describe
 from bulkpatch.prequel.catalogue import catalogue
 
@@ -73,6 +72,8 @@ def config(
     job
         A job file; without it only flags, environment and user config are shown.
     """
+    from bulkpatch.job.load import load_job  # noqa: PLC0415  (pydantic is for those who have a job)
+
     settings = settings_of(common, None, ENVIRON)
     origins = load_job(job, settings=settings).origins if job is not None else settings
     if output == "json":
