@@ -137,7 +137,8 @@ class LiveRedactor:
         """The needles that have ``gram``, which stands at ``place``."""
         for needle in list(self._index.get(gram, {}).values()):
             start = place - needle.gram_at
-            if start >= 0 and document.startswith(needle.form, start):
+            # Before the beginning, Python counts from the end, where too little is left to match.
+            if document.startswith(needle.form, start):
                 yield Hit(start, start + len(needle.form), needle.reference, needle.encoding)
 
     def scrub(self, text: str, *, limit: int = 300) -> str:

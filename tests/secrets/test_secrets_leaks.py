@@ -33,15 +33,19 @@ def test_a_leak_in_each_encoding(tmp_path: Path, encoder: Callable[[str], bytes]
     assert search(tmp_path, redactor_of(*CANARIES.values())) == expected
 
 
-@pytest.mark.parametrize("back", [0, 1, 2, 3, 5, 16, 31, 32, 33])
-def test_a_leak_across_two_chunks(tmp_path: Path, back: int) -> None:
+@pytest.mark.parametrize("back", [0, 1, 2, 5, 16, 31, 33])
+@pytest.mark.parametrize("others", [0, 9])
+def test_a_leak_across_two_chunks(tmp_path: Path, back: int, others: int) -> None:
     """A secret that begins ``back`` bytes before the end of a chunk is found in the overlap."""
     for chunks in (1, 2):
-        content = bytearray(3 * CHUNK_BYTES)
+        content = bytearray((chunks + 1) * CHUNK_BYTES)
         place = chunks * CHUNK_BYTES - back
         content[place : place + len(ASCII)] = ASCII.encode()
         (tmp_path / f"after{chunks}").write_bytes(content)
-    assert search(tmp_path, redactor_of(ASCII, "shorter")) == {("after1", "env:S0"), ("after2", "env:S0")}
+    assert search(tmp_path, redactor_of(ASCII, *(f"another-{number}" for number in range(others)))) == {
+        ("after1", "env:S0"),
+        ("after2", "env:S0"),
+    }
 
 
 @given(

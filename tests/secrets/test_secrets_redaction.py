@@ -42,10 +42,11 @@ def test_scrub_replaces_a_secret_in_each_encoding(canary: str, encoder: Callable
     assert len(scrubbed) <= len("refused:  (try again)") + len(REDACTED) + 12
 
 
+@pytest.mark.parametrize("others", [0, 9])
 @pytest.mark.parametrize("encoder", ENCODERS.values(), ids=ENCODERS)
-def test_find_sees_each_encoding_of_each_canary_in_bytes(encoder: Callable[[str], bytes]) -> None:
-    """Each of 17 forms of each canary is told apart from the others, at any alignment."""
-    redactor = redactor_of(*CANARIES.values())
+def test_find_sees_each_encoding_of_each_canary_in_bytes(encoder: Callable[[str], bytes], others: int) -> None:
+    """Each of 17 forms of each canary is told apart from the others, at any alignment, with few and many live."""
+    redactor = redactor_of(*CANARIES.values(), *(f"another-{number}" for number in range(others)))
     for number, canary in enumerate(CANARIES.values()):
         for before in (b"", b"x", b"{}\n"):
             found = {hit.reference for hit in redactor.find(before + encoder(canary) + b"tail")}
@@ -80,9 +81,11 @@ def test_a_secret_at_the_cut_leaves_nothing_of_itself(value: str, before: int, l
     assert set(scrubbed) <= set("." + REDACTED + "…")
 
 
-def test_overlapping_secrets_leave_neither_end() -> None:
+@pytest.mark.parametrize("others", [0, 9])
+def test_overlapping_secrets_leave_neither_end(others: int) -> None:
     """Secrets that share bytes are replaced as one stretch."""
-    redactor = redactor_of("abcdefgh", "efghijkl", "abcdefghijklmnop")
+    more = (f"another-{number}" for number in range(others))
+    redactor = redactor_of("abcdefgh", "efghijkl", "abcdefghijklmnop", *more)
     assert redactor.scrub("<abcdefghijkl>") == f"<{REDACTED}>"
     assert redactor.scrub("abcdefghijklmnop") == REDACTED
     assert redactor.scrub("abcdefghabcdefgh") == REDACTED * 2
