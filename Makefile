@@ -33,8 +33,8 @@ lint: setup
 	$(BIN)/lint-imports
 
 lock:
-	uv pip compile --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml -o requirements.txt
-	uv pip compile --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --group dev -o requirements-dev.txt
+	uv pip compile --universal --generate-hashes --no-strip-extras --no-header --python-version 3.11 pyproject.toml -o requirements.txt
+	uv pip compile --universal --generate-hashes --no-strip-extras --no-header --python-version 3.11 pyproject.toml --group dev -o requirements-dev.txt
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis
