@@ -44,30 +44,32 @@ def grouped(outcomes: Path | pl.LazyFrame, by: Sequence[str]) -> pl.DataFrame:
 
     After the columns of ``by``: ``count``, one count per row state, ``failed``, ``failed_share`` (0…1),
     ``latency_p50_ms``, ``latency_p95_ms``, ``attempts_sum``, and the transfer sums. A sum counts a destination once
-    (see ``once``, ``total``). Raises ``InvalidInput`` for every name that is no column.
+    (see ``once``, ``total``). Without columns, one row of all. Raises ``InvalidInput`` for every name that is none.
     """
     table = scan(outcomes)
     with readable():
         schema = table.collect_schema()
         keys = _columns(schema.names(), by)
-        state = pl.col("state")
-        failed = state.is_in([str(name) for name in FAILED])
-        return (
-            table.with_columns(pl.col(name).list.join(";") for name in keys if schema[name] == pl.List(pl.String))
-            .with_columns(once(name, keys).alias(name + "_sum") for name in ("attempts", *MOVED))
-            .group_by(keys)
-            .agg(
-                pl.len().cast(pl.Int64).alias("count"),
-                *((state == str(name)).sum().cast(pl.Int64).alias(str(name)) for name in RowState),
-                failed.sum().cast(pl.Int64).alias("failed"),
-                failed.mean().alias("failed_share"),
-                pl.col("latency_ms").quantile(0.50, "nearest").alias("latency_p50_ms"),
-                pl.col("latency_ms").quantile(0.95, "nearest").alias("latency_p95_ms"),
-                *(total(name + "_sum") for name in ("attempts", *MOVED)),
-            )
-            .sort(keys, nulls_last=True)
-            .collect()
+        ready = table.with_columns(
+            *(pl.col(name).list.join(";") for name in keys if schema[name] == pl.List(pl.String)),
+            *(once(name, keys).alias(name + "_sum") for name in ("attempts", *MOVED)),
         )
+        made = ready.group_by(keys).agg(_measures()).sort(keys, nulls_last=True) if keys else ready.select(_measures())
+        return made.collect()
+
+
+def _measures() -> list[pl.Expr]:
+    state = pl.col("state")
+    failed = state.is_in([str(name) for name in FAILED])
+    return [
+        pl.len().cast(pl.Int64).alias("count"),
+        *((state == str(name)).sum().cast(pl.Int64).alias(str(name)) for name in RowState),
+        failed.sum().cast(pl.Int64).alias("failed"),
+        failed.mean().alias("failed_share"),
+        pl.col("latency_ms").quantile(0.50, "nearest").alias("latency_p50_ms"),
+        pl.col("latency_ms").quantile(0.95, "nearest").alias("latency_p95_ms"),
+        *(total(name + "_sum") for name in ("attempts", *MOVED)),
+    ]
 
 
 @contextmanager
@@ -88,8 +90,6 @@ def _columns(names: Sequence[str], by: Sequence[str]) -> list[str]:
     """The true column of each of ``by``, once each, in their order."""
     known = {name.removeprefix(LABEL_PREFIX): name for name in names} | {name: name for name in names}
     problems = [_unknown(name, list(known)) for name in by if name not in known]
-    if not by:
-        problems = [Problem(code="BP120", message="no column is named to group by", hint="Name one: --by state")]
     if problems:
         raise InvalidInput(problems)
     return list(dict.fromkeys(known[name] for name in by))

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from bulkpatch.errors import CODES
 from bulkpatch.model import RowState, RunResult
 from bulkpatch.report.inert import NOTHING, code_span
 from bulkpatch.report.tables import markdown_cell, markdown_table
@@ -20,15 +21,16 @@ COMMAND_CHARS_MAX: Final = 4_200
 def summary(view: Mapping[str, Any], *, result: RunResult | None, notes: Sequence[str]) -> str:
     """What ``overview`` returned as Markdown: the verdict first, what to type next last.
 
-    ``result`` adds why this process stopped. All text that came from outside stands as code, so it is no markup.
+    ``result`` says why this process stopped where the ledger has the code only. All text that came from outside stands
+    as code, so it is no markup.
     """
     return "\n\n".join(block.strip("\n") for block in _blocks(view, result, notes)) + "\n"
 
 
 def _blocks(view: Mapping[str, Any], result: RunResult | None, notes: Sequence[str]) -> Iterator[str]:
     yield f"# {view['verdict']}"
-    if result is not None and result.reason:
-        yield f"Why it stopped: {code_span(' '.join(filter(None, (result.code, result.reason))))}"
+    if why := _why(view, result):
+        yield f"Why it stopped: {code_span(why)}"
     yield markdown_table(["what", "value"], ([name, markdown_cell(value)] for name, value in _origin(view)))
     yield "## Rows by state"
     yield markdown_table(["state", "rows"], ([state, markdown_cell(rows)] for state, rows in view["states"].items()))
@@ -45,6 +47,16 @@ def _blocks(view: Mapping[str, Any], result: RunResult | None, notes: Sequence[s
     yield from (f"Note: {note}." for note in notes)
     yield "## Next"
     yield "\n".join(f"- {line}" for line in _next(view))
+
+
+def _why(view: Mapping[str, Any], result: RunResult | None) -> str:
+    """The code and reason of the last act, if it ended the run; the words are the ledger's, then ``result``'s."""
+    detail = view["acts"][-1]["detail"] if view["acts"] else {}
+    code = detail.get("code")
+    if code is None:
+        return ""
+    title = CODES[code].title if code in CODES else ""
+    return f"{code} {detail.get('reason') or (result and result.reason) or title}".rstrip()
 
 
 def _origin(view: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -128,7 +140,8 @@ def _next(view: Mapping[str, Any]) -> Iterator[str]:
         yield f"{_command('resume', name)} goes on where it stopped."
     elif view["failed"]:
         yield f"{_command('report', name, '--by', 'error_code')} counts the failures."
-        yield "`failures.csv` holds the failed rows: mend it, and run it as input of the same job."
+        yield f"{_command('retry', name)} runs the failed rows again as they are."
+        yield "`failures.csv` holds them with their cells: mend it, and run it as input of the same job."
     codes = dict.fromkeys(kind["error_code"] for kind in view["failures"] if kind["error_code"])
     yield from (f"{_command('explain', code)} says what the code means." for code in codes)
     if view["done"] == view["rows"]:

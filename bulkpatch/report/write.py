@@ -16,9 +16,9 @@ from bulkpatch.report.columns import MODELS, outcome_schema
 from bulkpatch.report.failures import FILE, CellSource, write_failures
 from bulkpatch.report.files import disk_faults, publish, workspace
 from bulkpatch.report.frames import Finality, finality, report_frames
+from bulkpatch.report.glance import overview
 from bulkpatch.report.group import scan
 from bulkpatch.report.inert import refuse_secrets
-from bulkpatch.report.overview import overview
 from bulkpatch.report.summary import summary
 
 OUTCOMES: Final = "outcomes.parquet"

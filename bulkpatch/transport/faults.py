@@ -94,10 +94,11 @@ def _connecting(error: Exception, *, handshaking: bool) -> FaultKind:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """``error`` and all below it; a name with several addresses brings a group of them."""
+    """``error`` and all below it, also where httpcore raised it "from None"; several addresses bring a group."""
     yield error
     if isinstance(error, BaseExceptionGroup):
         for member in error.exceptions:
             yield from _causes(member)
-    if error.__cause__ is not None:
-        yield from _causes(error.__cause__)
+    below = error.__cause__ or error.__context__
+    if below is not None:
+        yield from _causes(below)

@@ -102,10 +102,10 @@ def test_all_unknown_names_are_told_at_once_with_a_suggestion() -> None:
     assert "\x1b" not in caught.value.problems[1].message
 
 
-def test_no_name_is_refused() -> None:
-    """Without a column there is nothing to group by."""
-    with pytest.raises(InvalidInput, match="no column"):
-        grouped(TWO_CUSTOMERS, [])
+def test_without_a_column_all_rows_are_one_group() -> None:
+    """Even if there are none."""
+    assert grouped(TWO_CUSTOMERS, []).select("count", "accepted", "failed", "attempts_sum").row(0) == (4, 2, 2, 6)
+    assert grouped(TWO_CUSTOMERS.clear(), []).select("count", "failed", "failed_share").row(0) == (0, 0, None)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no parquet"])
