@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ParamSpec, Protocol, TypeVar
 
+from bulkpatch.errors import Problem
 from bulkpatch.model import (
     Act,
     Event,
@@ -110,13 +111,28 @@ class Source(Protocol):
         ...
 
 
+class SecretRules(Protocol):
+    """What a cell of a secret field may be; no answer shows the cell."""
+
+    schemes: frozenset[str]
+
+    def reference_flaw(self, text: str) -> Problem | None:
+        """What is wrong with the form of the reference ``text``, or None; nothing behind it is read."""
+        ...
+
+    def value_flaw(self, text: str) -> Problem | None:
+        """Why ``text`` cannot be a secret's value, or None."""
+        ...
+
+
 class SecretResolver(Protocol):
     """References → values."""
 
-    async def resolve(self, reference: str) -> Secret:
-        """The value behind ``reference``, fresh or held as its scheme demands.
+    async def resolve(self, source: str | Secret) -> Secret:
+        """The value behind a reference, fresh or held as its scheme demands; an inline secret is its own.
 
-        Raises ``BulkpatchError`` when the store fails or holds nothing usable.
+        Whatever is returned is watched for from then on. Raises ``BulkpatchError`` when the store fails or
+        holds nothing usable.
         """
         ...
 

@@ -17,6 +17,7 @@ from bulkpatch.model import Secret
 from bulkpatch.prequel.requests import key_class, mix_up
 from bulkpatch.secrets.redaction import LiveRedactor
 from bulkpatch.secrets.resolver import Resolver
+from bulkpatch.secrets.rules import CellRules
 
 SIMULATED_KEY = "sk_staging_" + "simulated-fleet"
 """The key of an embedded simulator; it opens nothing else."""
@@ -53,6 +54,7 @@ def open_job(path: Path, options: Options, *, spool: Path | None = None, with_ke
     key = _key(job, resolver, options) if with_key else None
     rows = open_rows(
         job,
+        rules=CellRules(allow_short=job.secrets.allow_short),
         stdin=options.stdin,
         spool=spool,
         limit=options.limit,

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from bulkpatch.cli.speaking import say
 from bulkpatch.report.group import grouped
-from bulkpatch.report.tables import export
+from bulkpatch.report.tables import Form, export
 from bulkpatch.report.write import ReportFiles
 
 
-def export_groups(outcomes: Path, by: Sequence[str], form: str) -> int:
+def export_groups(outcomes: Path, by: Sequence[str], form: Form) -> int:
     """Group ``outcomes`` and write them in ``form``; without columns, one group of all."""
     made = export(grouped(outcomes, by), form)
     if isinstance(made, bytes):

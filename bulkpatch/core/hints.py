@@ -11,6 +11,12 @@ WAIT_S_MAX = 600.0
 """Seconds: the longest wait that is honoured; beyond it the run stops and can be resumed."""
 
 _SECONDS = re.compile(r"[0-9]{1,10}", re.ASCII)
+_DATE = re.compile(
+    r"[A-Z][a-z]+, [0-9]{2}[ -][A-Z][a-z]{2}[ -](?:[0-9]{2}){1,2} [0-9:]{8} GMT"
+    r"|[A-Z][a-z]{2} [A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8} [0-9]{4}",
+    re.ASCII,
+)
+"""The three forms of RFC 9110 §5.6.7. The parser alone reads nearly anything, two dates in a row too."""
 _REMAINING = re.compile(r"(?:^|[;,\s])(?:r|remaining)=([0-9]{1,9})(?=$|[;,\s])", re.ASCII)
 _RESET = re.compile(r"(?:^|[;,\s])(?:t|reset)=([0-9]{1,9})(?=$|[;,\s])", re.ASCII)
 
@@ -27,7 +33,7 @@ def retry_after_s(headers: Mapping[str, str], wall_us: int) -> float | None:
     due = _date(value)
     if due is None:
         return None
-    now = _date(headers.get("date", ""))
+    now = _date(headers.get("date", "").strip())
     ours_s = min(WAIT_S_MAX, due.timestamp() - wall_us / 1e6)
     wait_s = ours_s if now is None else (due - now).total_seconds()
     return wait_s if wait_s > 0 else None
@@ -43,8 +49,10 @@ def quota_pause_s(headers: Mapping[str, str]) -> float | None:
 
 
 def _date(text: str) -> datetime | None:
+    if not _DATE.fullmatch(text):
+        return None
     try:
         found = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):
+    except ValueError:
         return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -223,11 +223,7 @@ class Engine:
         op = work.op
         if not op.secrets:
             return patch(op.destination_id, op.body)
-        values = []
-        for slot in op.secrets:
-            source = slot.source
-            secret = await self._with.secrets.resolve(source) if isinstance(source, str) else source
-            values.append((slot.path, secret.reveal()))
+        values = [(slot.path, (await self._with.secrets.resolve(slot.source)).reveal()) for slot in op.secrets]
         return patch(op.destination_id, with_secrets(op.body, values))
 
     def _store_failed(self, work: Work, failure: BulkpatchError) -> None:

@@ -282,6 +282,16 @@ CODES: dict[str, Explanation] = {
         "It is a number of more than 15 digits that ends in zeros, as spreadsheets make them.",
         "Compare it with the source; export the column as text.",
     ),
+    "BP228": Explanation(
+        "A column of the job is not in the input",
+        "labels, [input.columns], { column = … }, a {name} in a reference or where names one that the header lacks.",
+        "Mend the name in the job, or add the column.",
+    ),
+    "BP229": Explanation(
+        "A cell that may not stand in a reference",
+        "It is filled into a {name} of a secret reference, where a blank, a slash or a leading hyphen would change it.",
+        "Use letters, digits and _ . @ + - there, up to 128, or a column made for the purpose.",
+    ),
     # ── secrets ──────────────────────────────────────────────────────────────────────────────
     "BP301": Explanation(
         "Not a secret reference",

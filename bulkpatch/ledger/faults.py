@@ -10,15 +10,34 @@ from contextlib import contextmanager
 from bulkpatch.errors import Broken, BulkpatchError, LedgerFailed
 
 
-def translated(error: sqlite3.Error | OSError) -> BulkpatchError:
+def contradicted() -> Broken:
+    """A record says again, or otherwise, what the ledger holds already."""
+    return Broken("BP901", "the ledger refused a record that contradicts what it holds")
+
+
+def unkeepable() -> Broken:
+    """A value has no form on the disk: a text that is no Unicode, a number beyond 64 bits."""
+    return Broken("BP901", "the ledger was given a value that it cannot keep")
+
+
+def closed() -> LedgerFailed:
+    """The ledger is used after its end."""
+    return LedgerFailed("BP607", "the ledger is closed, or failed before")
+
+
+def translated(error: sqlite3.Error | OSError | UnicodeEncodeError | OverflowError) -> BulkpatchError:
     """The error a person is to see; it names no value."""
+    if isinstance(error, UnicodeEncodeError | OverflowError):
+        return unkeepable()
     if isinstance(error, OSError):
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
     else:
-        full = getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"
+        # SQLite's own name of the error, often a longer one: SQLITE_CORRUPT_INDEX, SQLITE_IOERR_WRITE.
+        name = getattr(error, "sqlite_errorname", "")
+        full = name == "SQLITE_FULL"
         if isinstance(error, sqlite3.IntegrityError):
-            return Broken("BP901", "the ledger refused a record that contradicts what it holds")
-        if getattr(error, "sqlite_errorname", "") in {"SQLITE_CORRUPT", "SQLITE_NOTADB"}:
+            return contradicted()
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
             return LedgerFailed(
                 "BP605", "the ledger is damaged", hint="Restore it from a backup; it was left as it is."
             )
@@ -32,5 +51,5 @@ def disk_faults() -> Iterator[None]:
     """Translate what SQLite and the file system raise inside."""
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, UnicodeEncodeError, OverflowError) as error:
         raise translated(error) from None

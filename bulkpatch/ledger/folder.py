@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import secrets
 import stat
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from bulkpatch.errors import InvalidInput, Problem
 from bulkpatch.ledger.faults import disk_faults
 from bulkpatch.ledger.sqlite import FILE, SEEDING
 
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+"""How the kernel writes a blank, a tab, a line's end and a backslash in a path."""
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs", "lustre"})
 
 
@@ -46,25 +49,40 @@ def _refused(code: str, message: str) -> InvalidInput:
 def _file_system(path: Path) -> str:
     """The type of the file system that ``path`` lies on; empty where the system does not say."""
     try:
-        mounts = Path("/proc/self/mountinfo").read_text("utf-8", "replace").splitlines()
+        mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
     except OSError:
         return ""
+    return mounted_at(mounts, str(path.resolve()))
+
+
+def mounted_at(mountinfo: str, target: str) -> str:
+    """The type of the file system at ``target`` by proc_pid_mountinfo(5); of mounts on one point the last is on top."""
     best, kind = -1, ""
-    target = str(path.resolve())
-    for line in mounts:
+    for line in filter(None, mountinfo.split("\n")):
         before, _, after = line.partition(" - ")
-        point = before.split()[4]
-        if len(point) > best and (target == point or target.startswith(point.rstrip("/") + "/")):
-            best, kind = len(point), after.split()[0]
+        point = _ESCAPED.sub(lambda found: chr(int(found[1], 8)), before.split(" ")[4])
+        if len(point) >= best and (target == point or target.startswith(point.rstrip("/") + "/")):
+            best, kind = len(point), after.split(" ")[0]
     return kind
 
 
 def list_runs(report_dir: Path) -> Sequence[Path]:
-    """Every run folder, oldest first."""
-    if not report_dir.is_dir():
+    """Every run folder, oldest first. Raises ``InvalidInput`` (BP122)."""
+    try:
+        runs = [entry for entry in report_dir.iterdir() if _holds_run(entry)]
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    runs = [entry for entry in report_dir.iterdir() if (entry / FILE).exists() or (entry / SEEDING).exists()]
+    except OSError as error:
+        raise _refused("BP122", f"{report_dir} cannot be used: {os.strerror(error.errno or 0)}") from None
     return sorted(runs, key=lambda folder: (folder.name.rsplit("-", 2)[-2:], folder.name))
+
+
+def _holds_run(folder: Path) -> bool:
+    """Whether ``folder`` is a run's. One that may not be looked into, such as another user's, is none of ours."""
+    try:
+        return (folder / FILE).exists() or (folder / SEEDING).exists()
+    except OSError:
+        return False
 
 
 def resolve_run(report_dir: Path, name: str) -> Path:
@@ -73,7 +91,7 @@ def resolve_run(report_dir: Path, name: str) -> Path:
     if name == "latest" and runs:
         return runs[-1]
     given = Path(name)
-    if (given / FILE).exists() or (given / SEEDING).exists():
+    if _holds_run(given):
         return given
     matching = [run for run in runs if run.name == name] or [run for run in runs if run.name.startswith(name)]
     if len(matching) == 1:

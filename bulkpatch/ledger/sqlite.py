@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bulkpatch.errors import BulkpatchError, ExitCode, LedgerFailed, Mismatch
-from bulkpatch.ledger.faults import disk_faults
+from bulkpatch.ledger.faults import closed, disk_faults
 from bulkpatch.model import (
     Act,
     InputFile,
@@ -121,6 +121,8 @@ def open_ledger(folder: Path) -> SqliteLedger:
         _look(path)
         connection = _connect(path, journal="wal")
         try:
+            # Asked again: a newer version that was killed may have left its mark in the write-ahead log only.
+            _refuse_newer(path, connection.execute("PRAGMA user_version").fetchone()[0])
             return SqliteLedger(connection)
         except BaseException:
             connection.close()
@@ -141,10 +143,14 @@ def _look(path: Path) -> None:
     pages = int.from_bytes(head[28:32], "big")
     if len(head) < HEADER_BYTES or not head.startswith(MAGIC) or application != APPLICATION_ID:
         raise LedgerFailed("BP605", f"{path.name} is no ledger of bulkpatch, or is damaged")
-    if version > len(migrations()):
-        raise Mismatch("BP604", f"{path.name} was written by a newer bulkpatch (version {version})")
+    _refuse_newer(path, version)
     if size < pages * page and not path.with_name(path.name + "-wal").exists():
         raise LedgerFailed("BP605", f"{path.name} is truncated: {size} of {pages * page} bytes")
+
+
+def _refuse_newer(path: Path, version: int) -> None:
+    if version > len(migrations()):
+        raise Mismatch("BP604", f"{path.name} was written by a newer bulkpatch (version {version})")
 
 
 def _connect(path: Path, *, journal: str) -> sqlite3.Connection:
@@ -197,7 +203,7 @@ class SqliteLedger:
     @property
     def _db(self) -> sqlite3.Connection:
         if self._connection is None:
-            raise LedgerFailed("BP607", "the ledger is closed, or failed before")
+            raise closed()
         return self._connection
 
     def header(self) -> RunHeader:
@@ -216,7 +222,8 @@ class SqliteLedger:
                         columns = _COLUMNS[kind]
                         db.executemany(statement, [tuple(getattr(one, name) for name in columns) for one in group])
                 db.execute("COMMIT")
-        except BulkpatchError:
+        except BaseException:
+            # Whatever it was: with the connection goes the half-made transaction, so nobody reads or commits it.
             self._connection = None
             db.close()
             raise
@@ -248,11 +255,7 @@ class SqliteLedger:
     def recent_sends(self, since_us: int) -> Sequence[tuple[int, float]]:
         """See ports.Ledger."""
         with disk_faults():
-            return self._db.execute(
-                "SELECT i.at_us, i.at_s FROM intent i LEFT JOIN setback s ON s.row = i.row AND s.attempt = i.attempt "
-                "WHERE i.at_us >= ? AND COALESCE(s.withdrawn, 0) = 0 ORDER BY i.at_us",
-                (since_us,),
-            ).fetchall()
+            return self._db.execute(sql("recent_sends"), {"since_us": since_us}).fetchall()
 
     def acts(self) -> Sequence[Act]:
         """See ports.Ledger."""

@@ -79,6 +79,11 @@ def check_form(reference: str) -> Problem | None:
     return None
 
 
+def scheme_names() -> tuple[str, ...]:
+    """The schemes that need nothing installed."""
+    return tuple(_CORE)
+
+
 @cache
 def installed() -> Mapping[str, EntryPoint]:
     """The schemes that installed packages bring; none of them is loaded by asking."""

@@ -123,12 +123,15 @@ class Resolver:
         self._redactor.add(secret, pinned=True)
         return secret
 
-    async def resolve(self, reference: str) -> Secret:
-        """The value behind ``reference``: held, remembered or read now.
+    async def resolve(self, source: str | Secret) -> Secret:
+        """The value behind a reference: held, remembered or read now. An inline secret is watched and given back.
 
         Raises ``StoreFailed`` (BP306) naming the reference and the reason, never a value.
         """
-        secret = self._held.get(reference) or self._recall(reference) or await self._fetch(reference)
+        if isinstance(source, Secret):
+            secret = source
+        else:
+            secret = self._held.get(source) or self._recall(source) or await self._fetch(source)
         self._redactor.add(secret)
         return secret
 

@@ -1,0 +1,232 @@
+"""The grammar of a job file, but for the fields under [patch] and [expect], which the API's catalogue decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, get_args
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic.fields import FieldInfo
+
+from bulkpatch.job.forms import (
+    INTEGER_MAX,
+    BaseUrl,
+    Days,
+    Duration,
+    FailedRows,
+    JobName,
+    RateText,
+    Reference,
+    Share,
+    Text,
+    Texts,
+    TimeOfDay,
+    Timeout,
+    TimeZone,
+    WaveSize,
+    checked,
+    refuse,
+)
+from bulkpatch.job.frames import KeyPath
+
+CONCURRENCY_MAX: Final = 1_000
+"""Requests in flight; each takes up to two file descriptors, and usual limits are 1,024 to 4,096."""
+ATTEMPTS_MAX: Final = 20
+"""Sends of one row; with the waits between them, more would take hours."""
+
+
+class Section(BaseModel):
+    """A table of the job: typed strictly, without unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class JobTable(Section):
+    """What the job is called."""
+
+    name: JobName = Field(
+        description="Name of the job and of its run folders: lower-case letters, digits, dot, underscore, hyphen.",
+        examples=["rotate-postgres-2026q4"],
+    )
+
+
+class ApiTable(Section):
+    """Where the API is, and the key for it."""
+
+    base_url: BaseUrl = Field(
+        default="https://api.prequel.co", description="Address of the API; plain http to loopback only."
+    )
+    key: Reference = Field(
+        default="env:PREQUEL_API_KEY",
+        description="A secret reference to the API key, such as env:NAME; never the key itself.",
+    )
+    allow_unknown_fields: bool = Field(
+        default=False, description="true: fields under [patch] that the catalogue does not know are sent as they stand."
+    )
+
+
+class InputTable(Section):
+    """The rows: one destination each."""
+
+    path: Text = Field(
+        description='File relative to the job: .csv .tsv .parquet .ndjson .arrow, a glob, or "-" for CSV on stdin.',
+        examples=["fleet.csv"],
+    )
+    id: Text = Field(default="destination_id", description="Column that holds the destination id.")
+    where: Text | None = Field(default=None, description="SQL condition over the columns: only these rows are taken.")
+    null: Text | None = Field(
+        default=None, description="Cell text that means JSON null; an empty cell leaves the field alone."
+    )
+    labels: Texts = Field(default=(), description="Columns that are carried into the report and never sent.")
+    inline_secrets: bool = Field(
+        default=False, description="true: cells of secret fields may hold the secret itself; not with stdin."
+    )
+    columns: dict[Text, Text] = Field(
+        default_factory=dict, description="Column to field path; a column named by a field path needs no entry."
+    )
+
+    @model_validator(mode="after")
+    def _no_secrets_on_stdin(self) -> InputTable:
+        if self.path == "-" and self.inline_secrets:
+            raise refuse("BP105", "standard input may not hold secrets: it is copied", at="inline_secrets")
+        return self
+
+
+class WindowTable(Section):
+    """The days and hours in which requests may leave."""
+
+    days: Days = Field(description="Days on which the window opens: mon tue wed thu fri sat sun.")
+    start: TimeOfDay = Field(alias="from", description="Time of day at which it opens, such as 01:00.")
+    end: TimeOfDay = Field(alias="to", description="Time of day at which it closes; the next day if before `from`.")
+    tz: TimeZone = Field(description="Time zone, such as UTC or Europe/Berlin.")
+
+    @model_validator(mode="after")
+    def _is_open(self) -> WindowTable:
+        if self.start == self.end:
+            raise refuse("BP105", "the window closes when it opens", at="to")
+        return self
+
+
+class SendTable(Section):
+    """How fast and how often requests leave."""
+
+    rate: RateText = Field(
+        default="5/s",
+        validate_default=True,
+        description='Requests per s, min or h, such as "5/s"; never exceeded in any window of its unit.',
+    )
+    concurrency: int = Field(
+        default=8, ge=1, le=CONCURRENCY_MAX, description=f"Requests in flight at most: 1 to {CONCURRENCY_MAX}."
+    )
+    timeout: Timeout = Field(
+        default="30s", validate_default=True, description='Longest time of one whole attempt: "100ms" to "10m".'
+    )
+    attempts: int = Field(
+        default=5, ge=1, le=ATTEMPTS_MAX, description=f"Sends of one row at most: 1 to {ATTEMPTS_MAX}."
+    )
+    transport: Literal["httpx", "curl"] = Field(default="httpx", description="httpx, or curl with the extra `fast`.")
+    window: WindowTable | None = Field(default=None, description="{ days = [...], from = ..., to = ..., tz = ... }")
+    on_drift: Literal["skip", "stop", "send"] = Field(
+        default="skip", description="What to do with a destination that changed since the plan: skip, stop or send."
+    )
+
+
+class GateTable(Section):
+    """What must hold before the next wave."""
+
+    failed: FailedRows | None = Field(
+        default=None, description="Failed rows at most: a number or a share of the rows tried."
+    )
+    soak: Duration = Field(
+        default="0s", validate_default=True, description='Time to wait after the wave, such as "5m".'
+    )
+    approve: bool = Field(default=False, description="true: a person says `bulkpatch approve` first.")
+    transfers: Share | None = Field(
+        default=None, description='Share of the wave\'s next transfers that must succeed, such as "95%".'
+    )
+
+
+class WaveTable(Section):
+    """A part of the rows, and the gate behind it."""
+
+    size: WaveSize = Field(description='Rows of the wave: a number, a share of all rows such as "10%", or "rest".')
+    gate: GateTable = Field(default_factory=GateTable, description="What must hold before the next wave.")
+
+
+class GuardTable(Section):
+    """When a run stops by itself."""
+
+    max_failed: FailedRows = Field(
+        default="1%",
+        validate_default=True,
+        description='Failed rows at most: a number, or a share of the rows tried; "100%" never stops.',
+    )
+    min_tried: int = Field(default=20, ge=0, le=INTEGER_MAX, description="Rows to try before a share counts.")
+
+
+class VerifyTable(Section):
+    """What is asked for beyond the API's yes."""
+
+    connection_test: Literal["off", "before", "after", "both"] = Field(
+        default="off", description="Test the connection of each destination: off, before, after or both."
+    )
+
+
+class SecretsTable(Section):
+    """How secrets are handled."""
+
+    allow_short: bool = Field(default=False, description="true: take secrets under 6 bytes, which no leak check finds.")
+    exec_env: Texts = Field(
+        default=(), description="Environment variables that exec: commands get besides PATH, HOME, LANG."
+    )
+
+
+def _rest_is_last(waves: tuple[WaveTable, ...]) -> tuple[WaveTable, ...]:
+    if any(wave.size is None for wave in waves[:-1]):
+        raise ValueError('"rest" leaves no rows for the waves after it')
+    return waves
+
+
+class JobFile(Section):
+    """A bulkpatch job: what to change, where, how fast and when to stop."""
+
+    job: JobTable = Field(description='The job\'s name: [job] name = "…".')
+    api: ApiTable = Field(default_factory=ApiTable)
+    input: InputTable = Field(description='The rows: [input] path = "…".')
+    patch: dict[str, Any] = Field(
+        default_factory=dict,
+        description='Fields sent for every row: a value, { column = "…", default = … } or { secret = "env:…" }.',
+    )
+    expect: dict[str, Any] = Field(
+        default_factory=dict, description="Fields of the live state that must have these values just before sending."
+    )
+    send: SendTable = Field(default_factory=SendTable)
+    wave: Annotated[tuple[WaveTable, ...], Field(strict=False), AfterValidator(checked("BP105", _rest_is_last))] = (
+        Field(
+            default=(),
+            description="One [[wave]] table for each wave, in two pairs of brackets; none: all rows at once.",
+        )
+    )
+    guard: GuardTable = Field(default_factory=GuardTable)
+    verify: VerifyTable = Field(default_factory=VerifyTable)
+    secrets: SecretsTable = Field(default_factory=SecretsTable)
+
+
+def fields_at(path: KeyPath) -> Mapping[str, FieldInfo]:
+    """The keys that the table at ``path`` may have; empty where the grammar names none."""
+    section: type[Section] | None = JobFile
+    for name in path:
+        if isinstance(name, str):
+            field = _fields(section).get(name)
+            section = _section_in(field.annotation) if field else None
+    return _fields(section)
+
+
+def _fields(section: type[Section] | None) -> Mapping[str, FieldInfo]:
+    return {field.alias or name: field for name, field in section.model_fields.items()} if section else {}
+
+
+def _section_in(annotation: Any) -> type[Section] | None:
+    return next(
+        (one for one in (annotation, *get_args(annotation)) if isinstance(one, type) and issubclass(one, Section)), None
+    )

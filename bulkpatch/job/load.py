@@ -1,0 +1,192 @@
+"""A job file and the settings given elsewhere → ``Job``, or every problem of both at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from bulkpatch.errors import CODES
+from bulkpatch.job.findings import Findings
+from bulkpatch.job.frames import KeyPath
+from bulkpatch.job.grammar import GateTable, JobFile, fields_at
+from bulkpatch.job.patch import check_columns, check_together, read_expect, read_patch
+from bulkpatch.job.reading import read_job
+from bulkpatch.job.spec import (
+    ApiSpec,
+    Gate,
+    InputSpec,
+    Job,
+    Origin,
+    PatchField,
+    SecretsSpec,
+    Wave,
+    Window,
+)
+from bulkpatch.model import Guard, Limits
+
+SETTINGS: Final = ("api", "input", "send", "guard", "verify", "secrets")
+"""The tables whose keys may be set from outside the job."""
+USER_CONFIG: Final = "user config"
+"""The one origin that a job wins over."""
+
+_WORDS: Final = {
+    "int_type": "a whole number belongs here",
+    "bool_type": "true or false belongs here",
+    "string_type": "text in quotes belongs here",
+    "tuple_type": "a list belongs here",
+    "dict_type": "a table belongs here",
+    "model_type": "a table belongs here",
+    "string_too_short": "it may not be empty",
+    "too_short": "it may not be empty",
+    "greater_than_equal": "less than {ge}",
+    "less_than_equal": "more than {le}",
+    "literal_error": "{expected} belongs here",
+}
+
+
+def load_job(path: Path, *, settings: Mapping[str, Origin] | None = None) -> Job:
+    """The job at ``path`` with ``settings`` (dotted key → value and origin) in force.
+
+    Flags and environment win over the job, the job over the user config. Raises ``InvalidInput``
+    with all problems, sorted by line; no message shows what may be a secret.
+    """
+    path = path.absolute()
+    read = read_job(path)
+    tables, overrides = _merged(read.tables, settings or {})
+    findings = Findings(read.source, overrides)
+    for key in overrides:
+        if len(key) == 1:
+            findings.add("BP103", key, "no such setting", _meant(str(key[0]), _setting_names()))
+    file = _grammar(tables, findings)
+    patch, expect = _fields(tables, findings)
+    findings.raise_if_any()
+    assert file is not None  # noqa: S101  (without it there were findings)
+    return _job(file, patch, expect, path=path, sha256=read.sha256, origins=_origins(tables, overrides))
+
+
+def _merged(tables: Mapping[str, Any], settings: Mapping[str, Origin]) -> tuple[dict[str, Any], dict[KeyPath, Origin]]:
+    """The tables with the settings that win put in, and these by key path; what can be no setting by its name alone."""
+    merged = dict(tables)
+    overrides: dict[KeyPath, Origin] = {}
+    for key, origin in settings.items():
+        section, _, name = key.partition(".")
+        table = merged.get(section, {})
+        if section not in SETTINGS or not name:
+            overrides[(key,)] = origin
+        elif isinstance(table, dict) and not (name in table and origin.source.startswith(USER_CONFIG)):
+            overrides[section, name] = origin
+            merged[section] = {**table, name: origin.value}
+    return merged, overrides
+
+
+def _grammar(tables: Mapping[str, Any], findings: Findings) -> JobFile | None:
+    try:
+        return JobFile.model_validate(tables)
+    except ValidationError as refused:
+        for error in refused.errors(include_url=False, include_input=False):
+            _explain(error, findings)
+        return None
+
+
+def _explain(error: ErrorDetails, findings: Findings) -> None:
+    """One of pydantic's errors in our words: its place, its type and what the grammar put in are used, no value."""
+    kind, context = error["type"], error.get("ctx", {})
+    path: KeyPath = tuple(name for name in error["loc"] if name != "[key]")
+    field = fields_at(path[:-1]).get(str(path[-1])) if path else None
+    hint = (field.description if field else None) or ""
+    if kind == "extra_forbidden":
+        findings.add("BP103", path, "unknown key", _meant_key(path), "key")
+    elif kind == "missing":
+        findings.add("BP104", path, "the key is missing", hint, "key")
+    elif kind in CODES:
+        path = (*path, context["at"]) if context["at"] else path
+        findings.add(kind, path, context["words"], context["hint"] or (hint if kind == "BP105" else ""))
+    else:
+        words = _WORDS.get(kind, "a value of another form belongs here").format(**context)
+        findings.add("BP105", path, words, hint)
+
+
+def _meant_key(path: KeyPath) -> str:
+    """A like key of the same table, else the table that has this key, else all keys of the table."""
+    name, siblings = str(path[-1]), fields_at(path[:-1])
+    if not difflib.get_close_matches(name, siblings, n=1):
+        home = next((section for section in fields_at(()) if name in fields_at((section,))), None)
+        if home is not None:
+            return f"[{home}] has a key of this name."
+    return _meant(name, siblings)
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"Did you mean {near[0]}?" if near else f"Known here: {', '.join(known)}."
+
+
+def _setting_names() -> list[str]:
+    return [f"{section}.{name}" for section in SETTINGS for name in fields_at((section,))]
+
+
+def _fields(tables: Mapping[str, Any], findings: Findings) -> tuple[tuple[PatchField, ...], dict[str, Any]]:
+    """What the API's catalogue decides, checked as far as the tables have their shape."""
+    allow_unknown = _table(tables, "api").get("allow_unknown_fields") is True
+    columns = {
+        column: path for column, path in _table(_table(tables, "input"), "columns").items() if isinstance(path, str)
+    }
+    patch, placed = read_patch(_table(tables, "patch"), findings, allow_unknown=allow_unknown)
+    check_together(placed, check_columns(columns, findings), findings)
+    return patch, read_expect(_table(tables, "expect"), findings)
+
+
+def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    table = tables.get(name)
+    return table if isinstance(table, dict) else {}
+
+
+def _origins(tables: Mapping[str, Any], overrides: Mapping[KeyPath, Origin]) -> dict[str, Origin]:
+    origins = {}
+    for section in SETTINGS:
+        given = _table(tables, section)
+        for name, field in fields_at((section,)).items():
+            default = Origin(value=field.get_default(call_default_factory=True), source="default")
+            in_job = Origin(value=given[name], source="job") if name in given else default
+            origins[f"{section}.{name}"] = overrides.get((section, name), in_job)
+    return origins
+
+
+def _job(  # noqa: PLR0913  (a job is what it is made of)
+    file: JobFile,
+    patch: tuple[PatchField, ...],
+    expect: Mapping[str, Any],
+    *,
+    path: Path,
+    sha256: str,
+    origins: Mapping[str, Origin],
+) -> Job:
+    send = file.send
+    return Job(
+        name=file.job.name,
+        api=ApiSpec(**dict(file.api)),
+        input=InputSpec(**dict(file.input)),
+        patch=patch,
+        expect=expect,
+        limits=Limits(rate=send.rate, concurrency=send.concurrency, timeout_s=send.timeout, attempts=send.attempts),
+        guard=Guard(**dict(file.guard)),
+        transport=send.transport,
+        on_drift=send.on_drift,
+        window=None if send.window is None else Window(**dict(send.window)),
+        waves=tuple(Wave(size=wave.size, gate=_gate(wave.gate)) for wave in file.wave),
+        connection_test=file.verify.connection_test,
+        secrets=SecretsSpec(**dict(file.secrets)),
+        path=path,
+        sha256=sha256,
+        origins=origins,
+    )
+
+
+def _gate(gate: GateTable) -> Gate:
+    return Gate(failed=gate.failed, soak_s=gate.soak, approve=gate.approve, transfers=gate.transfers)

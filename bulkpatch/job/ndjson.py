@@ -1,0 +1,157 @@
+"""NDJSON: one object a line. What its values are is known before the first row is taken: the file is read twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, Any, Final, NoReturn
+
+import polars as pl
+
+from bulkpatch.errors import CODES, Problem
+from bulkpatch.job.decoding import Decoder
+from bulkpatch.job.findings import Report, refuse
+from bulkpatch.job.headers import check_names
+from bulkpatch.job.parts import LINE, RECORD_BYTES_MAX, ROW, Header, Kind
+from bulkpatch.job.seal import Source
+from bulkpatch.job.sniff import HEAD_BYTES, check_text_head
+
+CHUNK_BYTES: Final = 1 << 20
+"""Bytes read at a time: a few thousand rows."""
+_INTEGER_MAX: Final = 2**63 - 1
+_NATIVE: Final[dict[Kind, pl.DataType]] = {
+    Kind.INTEGER: pl.Int64(),
+    Kind.BOOLEAN: pl.Boolean(),
+    Kind.LIST: pl.List(pl.String),
+}
+"""Kinds that a column keeps, so that ``where`` can compute with them; where kinds are mixed, cells are JSON text."""
+
+
+class _Flaw(ValueError):
+    """Why a line is no row; never what stands in it."""
+
+
+class Ndjson:
+    """The reader of one NDJSON file (see ``parts.Reader``)."""
+
+    def __init__(self, source: Source, *, skip_blank_lines: bool, chunk_bytes: int = CHUNK_BYTES) -> None:
+        self._source = source
+        self._skip_blank_lines = skip_blank_lines
+        self._chunk_bytes = chunk_bytes
+        with source.open() as file:
+            check_text_head(file.read(HEAD_BYTES), source.shown)
+        kinds = self._kinds()
+        check_names(tuple(kinds), source.shown)
+        self.header = Header(
+            file=source.shown, names=tuple(kinds), kinds={name: frozenset(found) for name, found in kinds.items()}
+        )
+
+    def frames(self, columns: Sequence[str], report: Report) -> Iterator[pl.DataFrame]:
+        """See ``parts.Reader``."""
+        row = 0
+        with self._source.open() as file:
+            for first, lines in self._chunks(file):
+                rows: list[tuple[int, int, Mapping[str, Any]]] = []
+                for line, text in enumerate(lines, first):
+                    if self._skip_blank_lines and not text.strip():
+                        continue
+                    row += 1
+                    try:
+                        rows.append((row, line, _parsed(text)))
+                    except _Flaw as flaw:
+                        report(self._problem(line, str(flaw)))
+                yield self._frame(rows, columns)
+
+    def _frame(self, rows: Sequence[tuple[int, int, Mapping[str, Any]]], columns: Sequence[str]) -> pl.DataFrame:
+        cells = [self._series(name, [values.get(name) for _, _, values in rows]) for name in columns]
+        numbers = [pl.Series(ROW, [row for row, _, _ in rows], dtype=pl.Int64)]
+        lines = [pl.Series(LINE, [line for _, line, _ in rows], dtype=pl.Int64)]
+        return pl.DataFrame([*numbers, *lines, *cells])
+
+    def _series(self, name: str, values: Sequence[Any]) -> pl.Series:
+        kinds = self.header.kinds[name]
+        native = _NATIVE.get(next(iter(kinds))) if len(kinds) == 1 else None
+        if native is not None:
+            return pl.Series(name, values, dtype=native)
+        texts = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+        return pl.Series(name, texts, dtype=pl.String)
+
+    def _kinds(self) -> dict[str, set[Kind]]:
+        found: dict[str, set[Kind]] = {}
+        with self._source.open() as file:
+            for _, lines in self._chunks(file):
+                for text in lines:
+                    try:
+                        values = json.loads(text)
+                    except (ValueError, RecursionError):
+                        continue  # told, with its line, when the rows are read
+                    for name, value in values.items() if isinstance(values, dict) else ():
+                        kinds = found.setdefault(name, set())
+                        if value is not None:
+                            kinds.add(_kind(value))
+        return {name: kinds or {Kind.TEXT} for name, kinds in found.items()}
+
+    def _chunks(self, file: IO[bytes]) -> Iterator[tuple[int, list[str]]]:
+        """Whole lines, and the number of the first of them."""
+        decoder, rest, line, data = Decoder(self._source.shown), "", 1, b"more"
+        while data:
+            data = file.read(self._chunk_bytes)
+            *lines, rest = (rest + decoder.feed(data, final=not data)).split("\n")
+            if not data and rest:
+                lines, rest = [*lines, rest], ""
+            if len(rest) > RECORD_BYTES_MAX:
+                refuse("BP211", "a row is larger than 1 MiB", file=self._source.shown, line=line + len(lines))
+            yield line, lines
+            line += len(lines)
+
+    def _problem(self, line: int, flaw: str) -> Problem:
+        code = "BP209" if flaw == "blank line" else "BP220"
+        hint = CODES["BP209"].fix if code == "BP209" else 'Each line is one JSON object: {"column": value, …}'
+        return Problem(code=code, message=flaw, hint=hint, file=self._source.shown, line=line)
+
+
+def _parsed(text: str) -> Mapping[str, Any]:
+    """One line's object. Raises ``_Flaw``."""
+    if not text.strip():
+        raise _Flaw("blank line")
+    try:
+        values = json.loads(text, object_pairs_hook=_once_each, parse_constant=_no_number)
+    except RecursionError:
+        raise _Flaw("the line is nested too deep") from None
+    except _Flaw:
+        raise
+    except ValueError:
+        raise _Flaw("the line is not valid JSON") from None
+    if not isinstance(values, dict):
+        raise _Flaw("the line is no JSON object")
+    if "\\u" in text:
+        try:
+            json.dumps(values, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise _Flaw("half a surrogate pair stands in the line") from None
+    return values
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _Flaw("a key stands twice in one object")
+    return found
+
+
+def _no_number(_: str) -> NoReturn:
+    raise _Flaw("NaN or Infinity, which JSON does not have")
+
+
+def _kind(value: Any) -> Kind:
+    match value:
+        case str():
+            return Kind.TEXT
+        case bool():
+            return Kind.BOOLEAN
+        case int() if abs(value) <= _INTEGER_MAX:
+            return Kind.INTEGER
+        case list() if all(isinstance(item, str) for item in value):
+            return Kind.LIST
+        case _:
+            return Kind.JSON

@@ -1,0 +1,269 @@
+"""The rows of a job's input: checked once as a whole, then compiled as they are asked for. Never all in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import polars as pl
+
+from bulkpatch.errors import InvalidInput, Problem
+from bulkpatch.job.bodies import Compiler
+from bulkpatch.job.cells import CellChecks
+from bulkpatch.job.columns import Layout, lay_out
+from bulkpatch.job.duplicates import IdIndex, settle
+from bulkpatch.job.findings import Gathered, Report, refuse
+from bulkpatch.job.parts import ROW, Reader
+from bulkpatch.job.readers import open_reader
+from bulkpatch.job.seal import Source, find
+from bulkpatch.job.secret_cells import SecretCells
+from bulkpatch.job.selection import Condition
+from bulkpatch.job.spec import Job
+from bulkpatch.job.text import as_text, texts
+from bulkpatch.model import InputFile, Operation, SeedRow
+from bulkpatch.ports import SecretRules
+
+SLICE_ROWS: Final = 1_000
+"""Rows compiled at once: some milliseconds, for which the ledger's thread waits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsCheck:
+    """What a check of all rows found, apart from errors.
+
+    ``rows`` are taken, ``left_out`` are not (by ``where`` or a limit); ``duplicates`` share the request
+    of a row before them. ``fields`` counts the rows that set each field path.
+    """
+
+    rows: int
+    duplicates: int
+    left_out: int
+    fields: Mapping[str, int]
+    references: int
+    warnings: tuple[Problem, ...]
+
+
+def open_rows(  # noqa: PLR0913  (what a caller may decide about the reading)
+    job: Job,
+    *,
+    rules: SecretRules,
+    stdin: BinaryIO | None = None,
+    spool: Path | None = None,
+    limit: int | None = None,
+    skip_blank_lines: bool = False,
+    decompress: bool = False,
+) -> Rows:
+    """The input of ``job``, found and opened; its headers are checked. Raises ``InvalidInput``."""
+    sources = find(job, stdin=stdin, spool=spool, decompress=decompress)
+    readers = [open_reader(source, skip_blank_lines=skip_blank_lines) for source in sources]
+    condition = Condition(job.input.where, readers[0].header)
+    problems: list[Problem] = []
+    for reader in readers:
+        layout, found = lay_out(job, reader.header, condition.columns)
+        problems += found
+    if problems:
+        raise InvalidInput(problems)
+    secret_cells = SecretCells(rules, inline=job.input.inline_secrets)
+    return Rows(job, sources, readers, layout, condition=condition, secret_cells=secret_cells, limit=limit)
+
+
+class Rows:
+    """ports.Source over the input files. Row numbers count the data rows of all files, from 1."""
+
+    def __init__(  # noqa: PLR0913  (the parts that open_rows makes)
+        self,
+        job: Job,
+        sources: Sequence[Source],
+        readers: Sequence[Reader],
+        layout: Layout,
+        *,
+        condition: Condition,
+        secret_cells: SecretCells,
+        limit: int | None,
+    ) -> None:
+        self._job = job
+        self._sources = sources
+        self._readers = readers
+        self._layout = layout
+        self._condition = condition
+        self._secret_cells = secret_cells
+        self._limit = limit
+        self._compiler = Compiler(layout, null=job.input.null, secret_cells=secret_cells)
+        self._ends: list[int] = []
+        self._checked: RowsCheck | None = None
+        self._leads: Mapping[int, int] = {}
+        self._sha256: str | None = None
+        self._digests: tuple[str, ...] | None = None
+
+    # ── what the input is ────────────────────────────────────────────────────────────────────
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels of each row, in order."""
+        return self._layout.labels
+
+    @property
+    def seal(self) -> tuple[InputFile, ...]:
+        """The files as they are now, by content."""
+        if self._digests is None:
+            inline = self._job.input.inline_secrets
+            self._digests = tuple(self._blanked(at) if inline else one.digest() for at, one in enumerate(self._sources))
+        return tuple(one.sealed(digest) for one, digest in zip(self._sources, self._digests, strict=True))
+
+    @property
+    def input_sha256(self) -> str:
+        """One hash over all files; with inline secrets over size, time and all that is no secret."""
+        if self._sha256 is None:
+            whole = hashlib.sha256()
+            for file in self.seal:
+                whole.update(bytes.fromhex(file.sha256))
+            self._sha256 = self.seal[0].sha256 if len(self.seal) == 1 else whole.hexdigest()
+        return self._sha256
+
+    def _blanked(self, at: int) -> str:
+        """The hash of a file whose cells of secret fields are left out: nothing may be derived from these."""
+        source, reader = self._sources[at], self._readers[at]
+        secret = {one.column for one in self._layout.fields if one.field.secret}
+        kept = [name for name in reader.header.names if name not in secret]
+        digest = hashlib.sha256(json.dumps([source.size, source.mtime_ns, list(reader.header.names)]).encode())
+        for frame in reader.frames(kept, lambda _: None):
+            for cells in as_text(frame).select(kept).iter_rows():
+                digest.update(json.dumps(cells).encode())
+        return digest.hexdigest()
+
+    # ── every row, once ──────────────────────────────────────────────────────────────────────
+
+    def check(self) -> RowsCheck:
+        """Go through every row. Raises ``InvalidInput`` with all that is wrong. The second call costs nothing."""
+        if self._checked is None:
+            self._checked = self._check()
+        return self._checked
+
+    def _check(self) -> RowsCheck:
+        gathered = Gathered()
+        checks = CellChecks(
+            self._layout, null=self._job.input.null, secret_cells=self._secret_cells, report=gathered.report
+        )
+        index, rows = IdIndex(), 0
+        try:
+            for at, frame in self._frames(self._layout.names, gathered.report):
+                checks.check(frame, self._readers[at].header.file)
+                index.add(frame, self._layout.id)
+                rows += frame.height
+        except InvalidInput as ended:
+            for problem in ended.problems:
+                gathered.report(problem)
+        gathered.raise_if_any()
+        if not rows:
+            file = self._readers[0].header.file
+            refuse("BP223", "where leaves out every row", file=file) if self._ends and self._ends[-1] else refuse(
+                "BP202", "there is no row below the header", file=file
+            )
+        if suspects := index.suspects():
+            chosen = self.operations(lambda first, last: [row for row in range(first, last + 1) if row in suspects])
+            self._leads = settle(chosen, file_of=self._file_of, report=gathered.report)
+            gathered.raise_if_any()
+        own = {*self._layout.constants, *(one.path for one in self._layout.templates)}
+        counts = {path: rows if path in own else count for path, count in checks.counts.items() if count}
+        counts |= dict.fromkeys(own, rows)
+        return RowsCheck(
+            rows=rows,
+            duplicates=len(self._leads),
+            left_out=self._ends[-1] - rows,
+            fields=dict(sorted(counts.items())),
+            references=checks.references,
+            warnings=tuple(gathered.warnings),
+        )
+
+    def operations(self, wanted: Callable[[int, int], Sequence[int]]) -> Iterator[Sequence[Operation]]:
+        """See ports.Source."""
+        for _, whole in self._frames(self._layout.names, _ignored):
+            for frame in whole.iter_slices(SLICE_ROWS):
+                numbers = frame[ROW]
+                rows = wanted(numbers[0], numbers[-1])
+                yield self._compiler.operations(
+                    frame.filter(numbers.is_in(rows)) if len(rows) < len(numbers) else frame
+                )
+
+    def seed_rows(self) -> Iterator[Sequence[SeedRow]]:
+        """Every row as the ledger first learns of it."""
+        self.check()
+        for batch in self.operations(lambda first, last: range(first, last + 1)):
+            yield [
+                SeedRow(
+                    row=one.row,
+                    destination_id=one.destination_id,
+                    digest=one.digest,
+                    fields=one.fields,
+                    labels=one.labels,
+                    lead=self._leads.get(one.row),
+                )
+                for one in batch
+            ]
+
+    def sample(self, count: int) -> Sequence[Operation]:
+        """The first ``count`` operations."""
+        for frame in islice((frame for _, frame in self._frames(self._layout.names, _ignored) if frame.height), 1):
+            return self._compiler.operations(frame.head(count))
+        return []
+
+    def cells(
+        self, wanted: Callable[[int, int], Sequence[int]]
+    ) -> tuple[Sequence[str], Iterator[tuple[int, Sequence[str]]]]:
+        """The names of all columns, and of the rows that ``wanted`` names the cells as they stood.
+
+        Inline secrets stand as ``<redacted>``.
+        """
+        names = self._readers[0].header.names
+        return names, self._cells(names, wanted)
+
+    def _cells(
+        self, names: Sequence[str], wanted: Callable[[int, int], Sequence[int]]
+    ) -> Iterator[tuple[int, Sequence[str]]]:
+        secret = {one.column for one in self._layout.fields if one.field.secret}
+        for _, whole in self._frames(names, _ignored):
+            rows = whole[ROW]
+            frame = whole.filter(rows.is_in(wanted(rows[0], rows[-1])))
+            columns = [
+                [self._secret_cells.shown(text) for text in texts(frame, name)]
+                if name in secret
+                else texts(frame, name)
+                for name in names
+            ]
+            yield from zip(frame[ROW].to_list(), zip(*columns, strict=True), strict=True)
+
+    def _frames(self, columns: Sequence[str], report: Report) -> Iterator[tuple[int, pl.DataFrame]]:
+        """Frames of text with at least one row, and the index of the file that each came from."""
+        needed = tuple(dict.fromkeys([*columns, *self._condition.columns]))
+        left = self._limit
+        before = 0
+        ends: list[int] = []
+        for at, reader in enumerate(self._readers):
+            end = before
+            for frame in reader.frames(needed, report):
+                if not frame.height:
+                    continue
+                numbered = frame.with_columns(pl.col(ROW) + before)
+                end = numbered[ROW][-1]
+                taken = self._condition.applied(numbered)
+                if left is not None:
+                    taken = taken.head(left)
+                    left -= taken.height
+                if taken.height:
+                    yield at, as_text(taken)
+            ends.append(end)
+            before = end
+        self._ends = ends
+
+    def _file_of(self, row: int) -> str:
+        return self._readers[min(bisect_right(self._ends, row - 1), len(self._readers) - 1)].header.file
+
+
+def _ignored(_: Problem) -> None:
+    """What a check has reported already."""

@@ -1,0 +1,52 @@
+"""Cells of secret fields: a reference, or with ``inline_secrets`` the secret itself. None is ever shown."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bulkpatch.job.references import is_mask
+from bulkpatch.model import Secret
+from bulkpatch.ports import SecretRules
+
+LITERAL: Final = "value:"
+"""Before a secret that would else be taken for a reference."""
+INLINE: Final = "inline"
+"""What stands in the body, and so in its digest, for a secret that the cell itself holds."""
+REDACTED: Final = "<redacted>"
+"""What stands in reports for such a cell; input refuses it."""
+
+
+class SecretCells:
+    """How the cells of one input are read."""
+
+    def __init__(self, rules: SecretRules, *, inline: bool) -> None:
+        self._rules = rules
+        self._inline = inline
+
+    def flaw(self, text: str) -> tuple[str, str, str] | None:
+        """Code, words and fix if the cell does not hold, else None."""
+        if is_mask(text.removeprefix(LITERAL)):
+            return "BP304", "a mask stands where a secret belongs", "Put the original cell back."
+        if self.is_reference(text):
+            found = self._rules.reference_flaw(text)
+        elif self._inline:
+            found = self._rules.value_flaw(text.removeprefix(LITERAL))
+        else:
+            advice = "Put a reference there (env:NAME, file:PATH, exec:COMMAND), or set [input] inline_secrets = true."
+            return "BP301", "not a secret reference (the cell is not shown: it may be the secret)", advice
+        return None if found is None else (found.code, found.message, found.hint)
+
+    def is_reference(self, text: str) -> bool:
+        """Whether the cell points somewhere: it begins with a known scheme."""
+        scheme, colon, _ = text.partition(":")
+        return bool(colon) and scheme in self._rules.schemes
+
+    def read(self, text: str) -> str | Secret:
+        """The reference, or the secret that the cell holds."""
+        if self.is_reference(text):
+            return text
+        return Secret(text.removeprefix(LITERAL), reference=INLINE)
+
+    def shown(self, text: str) -> str:
+        """The cell as a report may show it."""
+        return text if not text or self.is_reference(text) else REDACTED

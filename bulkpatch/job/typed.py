@@ -1,0 +1,96 @@
+"""Parquet and Arrow: columns with types, streamed by Polars in bounded batches, in the file's order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import polars as pl
+
+from bulkpatch.job.findings import Report, refuse
+from bulkpatch.job.headers import check_names
+from bulkpatch.job.naming import shown
+from bulkpatch.job.parts import LINE, ROW, Header, Kind
+from bulkpatch.job.seal import Source
+from bulkpatch.job.sniff import PARQUET_BYTES_MIN, check_arrow, check_parquet
+
+_DUPLICATE: Final = re.compile(r"""['"`]([^'"`]+)['"`]""")
+BATCH_ROWS: Final = 20_000
+"""Rows taken from a file at a time: a few MiB, over which Polars' cost per call is lost."""
+
+
+class Typed:
+    """The reader of one Parquet or Arrow file (see ``parts.Reader``). What Polars says of a file is never shown."""
+
+    def __init__(self, source: Source, *, batch_rows: int = BATCH_ROWS) -> None:
+        self._source = source
+        self._batch_rows = batch_rows
+        ends = source.ends(PARQUET_BYTES_MIN)
+        if source.size == 0:
+            refuse("BP220", "the file is empty: truncated, or never written", file=source.shown)
+        check_ends = check_parquet if source.suffix == ".parquet" else check_arrow
+        check_ends(*ends, source.shown)
+        schema = self._schema()
+        names = tuple(schema)
+        check_names(names, source.shown)
+        kinds = {name: frozenset({_kind(dtype)}) for name, dtype in schema.items()}
+        self.header = Header(file=source.shown, names=names, kinds=kinds)
+
+    def frames(self, columns: Sequence[str], report: Report) -> Iterator[pl.DataFrame]:
+        """See ``parts.Reader``. Nothing is reported: a file is readable as a whole or not at all."""
+        del report
+        row = 1
+        wanted = self._scan().select(columns)
+        with self._source.open():
+            batches = wanted.collect_batches(chunk_size=self._batch_rows, maintain_order=True)
+            while (frame := self._next(batches)) is not None:
+                numbers = pl.int_range(row, row + frame.height, dtype=pl.Int64, eager=True)
+                row += frame.height
+                yield frame.select(numbers.alias(ROW), pl.lit(None, dtype=pl.Int64).alias(LINE), *columns)
+
+    def _next(self, batches: Iterator[pl.DataFrame]) -> pl.DataFrame | None:
+        try:
+            return next(batches, None)
+        except pl.exceptions.PolarsError:
+            pass
+        self._source.check_unchanged()
+        refuse("BP220", "the records of the file are damaged", file=self._source.shown)
+
+    def _scan(self) -> pl.LazyFrame:
+        if self._source.suffix == ".parquet":
+            return pl.scan_parquet(self._source.path, glob=False)
+        return pl.scan_ipc(self._source.path)
+
+    def _schema(self) -> Mapping[str, pl.DataType]:
+        try:
+            return self._scan().collect_schema()
+        except pl.exceptions.DuplicateError as error:
+            flaw = _twice(str(error))
+        except (pl.exceptions.PolarsError, OSError):
+            flaw = None
+        if flaw is not None:
+            refuse("BP206", f"the column {flaw} stands twice", file=self._source.shown)
+        refuse("BP220", "the footer of the file is damaged", file=self._source.shown)
+
+
+def _kind(dtype: pl.DataType) -> Kind:
+    match dtype:
+        case pl.String() | pl.Null():
+            return Kind.TEXT
+        case pl.Boolean():
+            return Kind.BOOLEAN
+        case pl.List(inner=pl.String()):
+            return Kind.LIST
+        case pl.List() | pl.Array() | pl.Struct():
+            return Kind.JSON
+        case pl.Binary() | pl.Object():
+            return Kind.OTHER
+        case _:
+            return Kind.INTEGER if dtype.is_integer() else Kind.SCALAR
+
+
+def _twice(message: str) -> str | None:
+    """The column that Polars says stands twice, in quotes, or None; its message names nothing else of the file."""
+    named = _DUPLICATE.search(message)
+    return shown(named[1]) if named else None

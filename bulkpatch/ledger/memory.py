@@ -1,0 +1,267 @@
+"""The ledger in memory: the twin of the one on SQLite, for simulations and tests. Both pass one contract suite.
+
+No disk, no clock, no draw: what it answers follows from what it was seeded with and what was committed.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias, assert_never
+
+from bulkpatch.ledger.faults import closed, contradicted, unkeepable
+from bulkpatch.model import (
+    Act,
+    Intent,
+    Outcome,
+    OutcomeRow,
+    PendingRow,
+    Record,
+    RowState,
+    RunHeader,
+    SeedRow,
+    Setback,
+    Stage,
+)
+
+_Event: TypeAlias = Intent | Setback | Outcome
+
+
+@dataclass(slots=True, kw_only=True)
+class _Fate:
+    """All that happened to one row, or to a lead and those that follow it, by attempt."""
+
+    intents: dict[int, Intent] = field(default_factory=dict)
+    setbacks: dict[int, Setback] = field(default_factory=dict)
+    outcome: Outcome | None = None
+
+    @property
+    def open(self) -> bool:
+        """An intent has no answer on record."""
+        return not self.intents.keys() <= self.setbacks.keys()
+
+    @property
+    def state(self) -> RowState:
+        """Where the row stands."""
+        if self.outcome is not None:
+            return self.outcome.state
+        return RowState.IN_FLIGHT if self.open else RowState.PENDING
+
+    def sends(self) -> Sequence[Intent]:
+        """The intents that were not withdrawn."""
+        taken_back = {setback.attempt for setback in self.setbacks.values() if setback.withdrawn}
+        return [intent for intent in self.intents.values() if intent.attempt not in taken_back]
+
+    def attempts(self) -> int:
+        """Requests that left."""
+        return len(self.intents) - sum(setback.withdrawn for setback in self.setbacks.values())
+
+    def last_word(self) -> Outcome | Setback | None:
+        """The outcome, else the last setback that was not withdrawn."""
+        left = [setback for setback in self.setbacks.values() if not setback.withdrawn]
+        return self.outcome or max(left, key=lambda setback: setback.attempt, default=None)
+
+    def events(self) -> Sequence[_Event]:
+        """What happened, in order."""
+        told: list[_Event] = [*self.intents.values(), *self.setbacks.values()]
+        if self.outcome is not None:
+            told.append(self.outcome)
+        order = {Intent: 0, Setback: 1, Outcome: 2}
+        return sorted(told, key=lambda event: (event.attempt, order[type(event)]))
+
+
+@dataclass(slots=True, kw_only=True)
+class _Facts:
+    """What would lie on the disk; shared by every ledger that was reopened from the first."""
+
+    header: RunHeader
+    rows: dict[int, SeedRow]
+    fates: defaultdict[int, _Fate] = field(default_factory=lambda: defaultdict(_Fate))
+    acts: list[Act] = field(default_factory=list)
+    keys: set[Hashable] = field(default_factory=set)
+
+    def fate(self, row: SeedRow) -> _Fate:
+        """What ``row``, or the lead it follows, met."""
+        return self.fates.get(row.row if row.lead is None else row.lead) or _Fate()
+
+    def add(self, record: Record) -> None:
+        """Keep ``record``, which was found to contradict nothing."""
+        match record:
+            case Intent():
+                self.fates[record.row].intents[record.attempt] = record
+            case Setback():
+                self.fates[record.row].setbacks[record.attempt] = record
+            case Outcome():
+                self.fates[record.row].outcome = record
+            case Act():
+                self.acts.append(record)
+            case _:
+                assert_never(record)
+
+
+class MemoryLedger:
+    """ports.Ledger without a disk. After a failed commit it refuses all further use, as after ``close``."""
+
+    def __init__(self, header: RunHeader, rows: Iterable[Sequence[SeedRow]]) -> None:
+        seeded = [row for batch in rows for row in batch]
+        by_number = {row.row: row for row in sorted(seeded, key=lambda row: row.row)}
+        if len(by_number) < len(seeded):
+            raise contradicted()
+        _refuse_unkeepable(text for row in seeded for text in (row.destination_id, *row.labels))
+        self._facts = _Facts(header=replace(header, rows=len(seeded)), rows=by_number)
+        self._numbers = list(by_number)
+        self._copies = Counter(row.lead for row in seeded if row.lead is not None)
+        self._closed = False
+
+    def reopened(self) -> MemoryLedger:
+        """The ledger as the next process finds it: every fact that was committed. This one is closed."""
+        self._closed = False
+        again = copy(self)
+        self.close()
+        return again
+
+    @property
+    def _held(self) -> _Facts:
+        if self._closed:
+            raise closed()
+        return self._facts
+
+    def header(self) -> RunHeader:
+        """What the run was started from."""
+        return self._facts.header
+
+    def commit(self, records: Sequence[Record]) -> None:
+        """Keep all of ``records``, in order. Raises ``Broken``, and then none of it is there."""
+        facts = self._held
+        keys = [key for record in records if (key := _key(record)) is not None]
+        self._closed = True  # until nothing can fail any more
+        _refuse_unkeepable(text for record in records for text in _texts(record))
+        if len(set(keys)) < len(keys) or not facts.keys.isdisjoint(keys):
+            raise contradicted()
+        facts.keys.update(keys)
+        for record in records:
+            facts.add(record)
+        self._closed = False
+
+    def pending_between(self, first: int, last: int) -> Sequence[PendingRow]:
+        """See ports.Ledger."""
+        facts, numbers = self._held, self._numbers
+        found = (facts.rows[number] for number in numbers[bisect_left(numbers, first) : bisect_right(numbers, last)])
+        return [
+            self._pending(row, fate) for row in found if row.lead is None and (fate := facts.fate(row)).outcome is None
+        ]
+
+    def _pending(self, row: SeedRow, fate: _Fate) -> PendingRow:
+        setbacks = fate.setbacks.values()
+        return PendingRow(
+            row=row.row,
+            destination_id=row.destination_id,
+            digest=row.digest,
+            attempt=max(fate.intents, default=0),
+            tried=sum(one.counted for one in setbacks),
+            throttled=sum(not one.counted and not one.withdrawn and one.wait_us > 0 for one in setbacks),
+            doubted=any(one.maybe_applied for one in setbacks),
+            open=fate.open,
+            copies=1 + self._copies[row.row],
+        )
+
+    def counts(self) -> Mapping[RowState, int]:
+        """See ports.Ledger."""
+        facts = self._held
+        return dict(Counter(facts.fate(row).state for row in facts.rows.values()))
+
+    def recent_sends(self, since_us: int) -> Sequence[tuple[int, float]]:
+        """See ports.Ledger."""
+        left = (intent for fate in self._held.fates.values() for intent in fate.sends())
+        return sorted((intent.at_us, intent.at_s) for intent in left if intent.at_us >= since_us)
+
+    def acts(self) -> Sequence[Act]:
+        """See ports.Ledger."""
+        return list(self._held.acts)
+
+    def outcome_rows(self, batch: int = 50_000) -> Iterator[Sequence[OutcomeRow]]:
+        """See ports.Ledger."""
+        rows = list(self._held.rows.values())
+        for start in range(0, len(rows), batch):
+            facts = self._held
+            yield [_outcome_row(row, facts.fate(row)) for row in rows[start : start + batch]]
+
+    def row_numbers(self, states: Collection[RowState]) -> Iterator[int]:
+        """Input rows in one of ``states``, ascending; ``not_attempted`` means without an outcome."""
+        for row in list(self._held.rows.values()):
+            outcome = self._held.fate(row).outcome
+            if (RowState.NOT_ATTEMPTED if outcome is None else outcome.state) in states:
+                yield row.row
+
+    def story(self, destination_id: str) -> Sequence[tuple[int, Sequence[_Event]]]:
+        """See ports.Ledger."""
+        facts = self._held
+        return [
+            (number, facts.fate(row).events())
+            for number, row in facts.rows.items()
+            if row.destination_id == destination_id
+        ]
+
+    def close(self) -> None:
+        """Refuse further use. Safe to call twice."""
+        self._closed = True
+
+
+def _key(record: Record) -> Hashable | None:
+    """What of ``record`` may be said only once; None if it may be repeated."""
+    match record:
+        case Intent() | Setback():
+            return type(record), record.row, record.attempt
+        case Outcome():
+            return Outcome, record.row
+        case Act():
+            return None
+        case _:
+            assert_never(record)
+
+
+def _texts(record: Record) -> Sequence[str | None]:
+    """The texts in ``record`` that come from outside."""
+    match record:
+        case Intent():
+            return ()
+        case Setback() | Outcome():
+            return record.code, record.error
+        case Act():
+            return record.kind, record.actor, record.detail
+        case _:
+            assert_never(record)
+
+
+def _refuse_unkeepable(texts: Iterable[str | None]) -> None:
+    """SQLite cannot keep what is no Unicode, and a simulation must find that out too."""
+    try:
+        for text in texts:
+            (text or "").encode()
+    except UnicodeEncodeError:
+        raise unkeepable() from None
+
+
+def _outcome_row(row: SeedRow, fate: _Fate) -> OutcomeRow:
+    outcome, last = fate.outcome, fate.last_word()
+    return OutcomeRow(
+        row=row.row,
+        destination_id=row.destination_id,
+        state=fate.state.value,
+        stage=(outcome.stage if outcome else Stage.PATCH).value,
+        wave=row.wave,
+        attempts=fate.attempts(),
+        http_status=last.http_status if last else None,
+        code=last.code if last else None,
+        error=last.error if last else None,
+        fields=json.dumps(list(row.fields)),
+        sent_at_us=min((intent.at_us for intent in fate.sends()), default=None),
+        finished_at_us=outcome.at_us if outcome else None,
+        latency_us=last.latency_us if last else None,
+        facts=outcome.facts if outcome else None,
+        labels=json.dumps(list(row.labels), ensure_ascii=False),
+    )
