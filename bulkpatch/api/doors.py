@@ -18,6 +18,7 @@ from bulkpatch.api.session import Session, cells_of, work_on
 from bulkpatch.core.lifecycle import OPEN
 from bulkpatch.errors import InvalidInput, Mismatch, Problem
 from bulkpatch.job.rows import Rows
+from bulkpatch.job.reading import job_sha256
 from bulkpatch.job.spec import Job
 from bulkpatch.ledger.folder import list_runs as list_runs  # noqa: PLC0414  (handed on)
 from bulkpatch.ledger.folder import make_run_folder, resolve_run
@@ -33,6 +34,8 @@ from bulkpatch.simulator.state import fleet_for
 _ALPHABET = string.ascii_lowercase + string.digits
 SIMULATOR_SEED = 20_231_201
 """Seed of the embedded fleet and its faults: every simulated run of one job meets the same API."""
+SPOOL = "input.csv"
+"""In the run folder: what standard input held."""
 RETRIED = frozenset({RowState.REJECTED, RowState.EXHAUSTED, RowState.UNKNOWN, RowState.NOT_ATTEMPTED})
 """The states that ``retry`` takes without being told."""
 
@@ -84,7 +87,7 @@ def retry(run_name: str, options: Options, states: frozenset[RowState] = RETRIED
         ledger = open_ledger(folder)
         header, chosen = ledger.header(), frozenset(ledger.row_numbers(states))
         ledger.close()
-    opened = _reopen(header, options)
+    opened = _reopen(folder, header, options)
     if not chosen:
         raise Mismatch("BP608", "no row of this run stands in the states that are asked for")
     made = make_plan(opened, check_rows(opened))
@@ -104,7 +107,7 @@ def resume(run_name: str, options: Options) -> RunResult:
         if not sum(counts.get(state, 0) for state in OPEN):
             raise Mismatch("BP608", f"every row of {header.run_id} has its outcome; there is nothing to resume")
         options = replace(options, simulate=header.simulated)
-        opened = _reopen(header, options)
+        opened = _reopen(folder, header, options)
         if opened.rows.input_sha256 != header.input_sha256:
             raise Mismatch("BP602", "the input is not the one that was planned", hint=_changed(opened, ledger))
         check_rows(opened)
@@ -183,6 +186,7 @@ def _begin(
     folder = make_run_folder(options.report_dir, opened.job.name, options.clock.wall_us(), suffix)
     header = _header(opened, options, run_id=folder.name, rows=rows, parent=parent)
     with RunLock(folder):
+        opened.rows.keep_stdin(folder / SPOOL)
         ledger = create(folder, header, source.seed_rows())
         return _work(folder, ledger, opened, options, source, resumed=False)
 
@@ -247,28 +251,30 @@ def _header(opened: Opened, options: Options, *, run_id: str, rows: int, parent:
     )
 
 
-def _reopen(header: RunHeader, options: Options) -> Opened:
-    try:
-        opened = open_job(Path(header.job_path), options)
-    except InvalidInput as error:
-        if error.code in {"BP101", "BP201"}:
-            hint = "Put the original back where it was."
-            raise Mismatch("BP602" if error.code == "BP201" else "BP603", error.message, hint=hint) from None
-        raise
-    if opened.job.sha256 != header.job_sha256:
+def _reopen(folder: Path, header: RunHeader, options: Options) -> Opened:
+    """The job and the input that the run in ``folder`` was planned with. Raises ``Mismatch`` where either moved."""
+    path = Path(header.job_path)
+    if job_sha256(path) != header.job_sha256:
         raise Mismatch(
             "BP603",
-            f"{header.job_path} is not the job that was planned",
+            f"{path} is not the job that was planned, or is not there",
             hint="Put the original back, or start a new run. Rate and concurrency may be given as flags.",
         )
-    return opened
+    try:
+        return open_job(path, replace(options, stdin=None), spool=folder / SPOOL)
+    except InvalidInput as error:
+        # The job is the one that was planned, so an input that no longer holds is not the one that did.
+        if not error.code.startswith("BP2"):
+            raise
+        hint = "Put the original back where it was."
+        raise Mismatch("BP602", f"the input is not the one that was planned: {error.message}", hint=hint) from None
 
 
 def _changed(opened: Opened, ledger: SqliteLedger) -> str:
     """The first rows that differ from what was planned, in one sentence."""
     moved = []
     for batch in opened.rows.operations(_every):
-        known = {row.row: row for row in ledger.pending_between(batch[0].row, batch[-1].row)}
+        known = {row.row: row for row in ledger.pending_between(batch[0].row, batch[-1].row)} if batch else {}
         moved += [op.row for op in batch if op.row in known and known[op.row].digest != op.digest]
         if len(moved) >= 5:  # noqa: PLR2004  (enough to find the place)
             break

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from bulkpatch.api.options import Options, Plan
 from bulkpatch.core.guarding import in_words
@@ -13,7 +14,7 @@ from bulkpatch.job.load import load_job
 from bulkpatch.job.not_built import not_built
 from bulkpatch.job.rows import Rows, RowsCheck, open_rows
 from bulkpatch.job.spec import Job
-from bulkpatch.model import Secret
+from bulkpatch.model import Operation, Secret
 from bulkpatch.prequel.requests import key_class, mix_up
 from bulkpatch.secrets.redaction import LiveRedactor
 from bulkpatch.secrets.resolver import Resolver
@@ -78,20 +79,29 @@ def _key(job: Job, resolver: Resolver, options: Options) -> Secret:
 def check_rows(opened: Opened) -> RowsCheck:
     """Go through every row and every reference. Raises ``InvalidInput`` with all that is wrong."""
     found = opened.rows.check()
-    if found.references:
-        problems = opened.resolver.hold(references(opened.rows))
-        if problems:
-            raise InvalidInput(problems)
+    if found.references and (flaws := opened.resolver.hold(reference for reference, _, _ in references(opened.rows))):
+        places = _places(opened.rows, flaws.keys())
+        raise InvalidInput([replace(flaw, **places.get(reference, {})) for reference, flaw in flaws.items()])
     return found
 
 
-def references(rows: Rows) -> Iterator[str]:
-    """Every secret reference of the input, in order, repeats included."""
+def references(rows: Rows) -> Iterator[tuple[str, str, Operation]]:
+    """Every secret reference of the input with its field and its row, in order, repeats included."""
     for batch in rows.operations(lambda first, last: range(first, last + 1)):
         for operation in batch:
             for slot in operation.secrets:
                 if isinstance(slot.source, str):
-                    yield slot.source
+                    yield slot.source, ".".join(slot.path), operation
+
+
+def _places(rows: Rows, wanted: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Where each of the ``wanted`` references stands first."""
+    found: dict[str, dict[str, Any]] = {}
+    for reference, path, operation in references(rows):
+        if reference in wanted and reference not in found:
+            file = rows.file_of(operation.row)
+            found[reference] = {"file": file, "line": operation.line, "row": operation.row, "column_name": path}
+    return found
 
 
 def make_plan(opened: Opened, found: RowsCheck) -> Plan:

@@ -74,13 +74,15 @@ class Problem:
 
     @property
     def place(self) -> str:
-        """``file:line:column``, as far as known."""
-        parts = [self.file or ""]
+        """``file:line:column, row N``, as far as known."""
+        if not self.file:
+            return ""
+        parts = [self.file]
         if self.line is not None:
             parts.append(str(self.line))
             if self.column is not None:
                 parts.append(str(self.column))
-        return ":".join(parts) if self.file else ""
+        return ":".join(parts) + (f", row {self.row}" if self.row is not None else "")
 
 
 class BulkpatchError(Exception):

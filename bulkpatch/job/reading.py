@@ -53,6 +53,14 @@ def load_source(path: Path) -> JobSource:
     return JobSource(path, _text(path, _bytes(path)))
 
 
+def job_sha256(path: Path) -> str | None:
+    """SHA-256 of a job's bytes; None where it cannot be read."""
+    try:
+        return hashlib.sha256(_bytes(path)).hexdigest()
+    except InvalidInput:
+        return None
+
+
 def read_job(path: Path) -> ReadJob:
     """Read and parse the job at ``path``. Raises ``InvalidInput`` with one problem."""
     content = _bytes(path)

@@ -21,7 +21,7 @@ from bulkpatch.job.duplicates import IdIndex, settle
 from bulkpatch.job.findings import Gathered, Report, refuse
 from bulkpatch.job.parts import ROW, Reader
 from bulkpatch.job.readers import open_reader
-from bulkpatch.job.seal import Source, find
+from bulkpatch.job.seal import STDIN, Source, find, keep
 from bulkpatch.job.secret_cells import SecretCells
 from bulkpatch.job.selection import Condition
 from bulkpatch.job.spec import Job
@@ -137,6 +137,11 @@ class Rows:
                 digest.update(json.dumps(cells).encode())
         return digest.hexdigest()
 
+    def keep_stdin(self, path: Path) -> None:
+        """If the input is standard input, keep it at ``path``, 0600, for a resume. Raises ``OSError``."""
+        if self._job.input.path == STDIN:
+            keep(self._sources[0], path)
+
     # ── every row, once ──────────────────────────────────────────────────────────────────────
 
     def check(self) -> RowsCheck:
@@ -167,7 +172,7 @@ class Rows:
             )
         if suspects := index.suspects():
             chosen = self.operations(lambda first, last: [row for row in range(first, last + 1) if row in suspects])
-            self._leads = settle(chosen, file_of=self._file_of, report=gathered.report)
+            self._leads = settle(chosen, file_of=self.file_of, report=gathered.report)
             gathered.raise_if_any()
         own = {*self._layout.constants, *(one.path for one in self._layout.templates)}
         counts = {path: rows if path in own else count for path, count in checks.counts.items() if count}
@@ -261,7 +266,8 @@ class Rows:
             before = end
         self._ends = ends
 
-    def _file_of(self, row: int) -> str:
+    def file_of(self, row: int) -> str:
+        """The file that a row stands in, as messages name it."""
         return self._readers[min(bisect_right(self._ends, row - 1), len(self._readers) - 1)].header.file
 
 

@@ -6,6 +6,7 @@ import atexit
 import gzip
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 import zlib
@@ -126,6 +127,15 @@ def find(job: Job, *, stdin: BinaryIO | None, spool: Path | None, decompress: bo
     return tuple(_source(each, str(each), _suffix(each), decompress=decompress) for each in paths)
 
 
+def keep(source: Source, path: Path) -> None:
+    """Copy a source to ``path``, a private file that must not exist, and sync it."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as target, source.path.open("rb") as origin:
+        shutil.copyfileobj(origin, target, COPY_BYTES)
+        target.flush()
+        os.fsync(target.fileno())
+
+
 def _source(path: Path, shown: str, suffix: str, *, decompress: bool) -> Source:
     facts = _stat(path, shown)
     source = Source(path=path, shown=shown, suffix=suffix, identity=_identity(facts))
@@ -161,17 +171,13 @@ def _in_words(error: OSError | ValueError) -> str:
 
 
 def _spooled(stdin: BinaryIO | None, spool: Path | None) -> Path:
-    """Standard input as a private file: at ``spool``, or a temporary one that goes with the process."""
+    """Standard input as a private file that goes with the process, or ``spool``, where an earlier one was kept."""
     if stdin is None:
         if spool is None or not spool.exists():
             refuse("BP201", "the input is standard input, and there is none")
         return spool
-    if spool is None:
-        descriptor, name = tempfile.mkstemp(prefix="bulkpatch-")
-        spool = Path(name)
-        atexit.register(spool.unlink, missing_ok=True)
-    else:
-        descriptor = os.open(spool, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    descriptor, name = tempfile.mkstemp(prefix="bulkpatch-")
+    atexit.register(Path(name).unlink, missing_ok=True)
     copied = 0
     with os.fdopen(descriptor, "wb") as file:
         while data := stdin.read(COPY_BYTES):
@@ -179,4 +185,4 @@ def _spooled(stdin: BinaryIO | None, spool: Path | None) -> Path:
             if copied > STDIN_BYTES_MAX:
                 refuse("BP211", "standard input holds more than 16 GiB", hint="Split it.", file="-")
             file.write(data)
-    return spool
+    return Path(name)

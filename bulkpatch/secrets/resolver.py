@@ -84,12 +84,12 @@ class Resolver:
         self._flights: dict[str, asyncio.Future[Secret]] = {}
         self._threads = ThreadPoolExecutor(min(concurrency, THREADS_MAX), thread_name_prefix="secret")
 
-    def hold(self, references: Iterable[str]) -> list[Problem]:
-        """Read what must be read before the first send, check the rest, and say what is wrong.
+    def hold(self, references: Iterable[str]) -> dict[str, Problem]:
+        """Read what must be read before the first send, check the rest, and say what is wrong, by reference.
 
-        Lists ``PROBLEMS_MAX`` problems at most; one more then says how many there are besides.
+        Lists ``PROBLEMS_MAX`` problems at most; one more, under no reference, says how many there are besides.
         """
-        problems: list[Problem] = []
+        problems: dict[str, Problem] = {}
         checked: set[str] = set()
         omitted = 0
         for reference in references:
@@ -102,11 +102,11 @@ class Resolver:
                 self._prepare(reference)
             except Unusable as flaw:
                 if len(problems) < PROBLEMS_MAX:
-                    problems.append(flaw.problem(reference))
+                    problems[reference] = flaw.problem(reference)
                 else:
                     omitted += 1
         if omitted:
-            problems.append(Problem(code="BP302", message=f"and {omitted} more references that do not hold"))
+            problems[""] = Problem(code="BP302", message=f"and {omitted} more references that do not hold")
         return problems
 
     def resolve_now(self, reference: str) -> Secret:

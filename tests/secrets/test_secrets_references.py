@@ -105,7 +105,7 @@ def test_another_package_brings_a_scheme(tmp_path: Path, monkeypatch: pytest.Mon
     installed.cache_clear()
     try:
         resolver = resolver_of(tmp_path, {})
-        assert resolver.hold(["shop:a/b"]) == []
+        assert resolver.hold(["shop:a/b"]) == {}
         assert "storefront" not in sys.modules
         secret = asyncio.run(resolver.resolve("shop:a/b"))
         assert (secret.reveal(), secret.version) == ("value-of-a/b", "v7")

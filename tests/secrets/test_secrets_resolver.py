@@ -20,12 +20,12 @@ PATH = {"PATH": os.environ["PATH"]}
 
 def codes(resolver: Resolver, *references: str) -> list[str]:
     """What ``hold`` says of them."""
-    return [problem.code for problem in resolver.hold(references)]
+    return [problem.code for problem in resolver.hold(references).values()]
 
 
 def value_of(resolver: Resolver, reference: str) -> str:
     """Hold it, then resolve it."""
-    assert resolver.hold([reference]) == []
+    assert resolver.hold([reference]) == {}
     return asyncio.run(resolver.resolve(reference)).reveal()
 
 
@@ -70,7 +70,7 @@ def test_env_that_was_not_held_is_not_read_late(tmp_path: Path) -> None:
 
 def test_every_missing_reference_is_told_up_to_a_limit(tmp_path: Path) -> None:
     """All problems at once, and a count of the rest."""
-    problems = resolver_of(tmp_path, {}).hold(f"env:NO_{number}" for number in range(PROBLEMS_MAX + 50))
+    problems = list(resolver_of(tmp_path, {}).hold(f"env:NO_{number}" for number in range(PROBLEMS_MAX + 50)).values())
     assert len(problems) == PROBLEMS_MAX + 1
     assert problems[0].message == "env:NO_0: the variable is not set"
     assert "50 more" in problems[-1].message
@@ -117,7 +117,7 @@ def test_many_references_are_held(tmp_path: Path) -> None:
 def test_values_that_are_never_sent(tmp_path: Path, value: str, reason: str) -> None:
     """Each with its reason, and none of it shown; allow_short changes nothing."""
     for allow_short in (False, True):
-        problems = resolver_of(tmp_path, {"PW": value}, allow_short=allow_short).hold(["env:PW"])
+        problems = list(resolver_of(tmp_path, {"PW": value}, allow_short=allow_short).hold(["env:PW"]).values())
         assert [problem.code for problem in problems] == ["BP304"]
         assert reason in problems[0].message
         assert len(value) < 4 or value not in problems[0].message
@@ -255,7 +255,7 @@ def test_fd_is_read_to_its_end_and_closed(tmp_path: Path, pipe: tuple[int, int])
 def test_fd_that_this_process_opened_itself_is_out_of_reach(tmp_path: Path) -> None:
     """A row of the input cannot read or close the ledger."""
     with (tmp_path / "own").open("w+") as own:
-        problems = resolver_of(tmp_path, {}).hold([f"fd:{own.fileno()}", "fd:1000"])
+        problems = list(resolver_of(tmp_path, {}).hold([f"fd:{own.fileno()}", "fd:1000"]).values())
         assert [problem.code for problem in problems] == ["BP302", "BP302"]
         own.write("still open")
 
@@ -264,7 +264,7 @@ def test_fd_that_never_ends_is_given_up(tmp_path: Path, pipe: tuple[int, int]) -
     """A pipe whose writer is silent, or writes without end, holds up the start for 10 seconds at most."""
     read, write = pipe
     os.write(write, b"half")
-    problems = resolver_of(tmp_path, {}, clock=SteppingClock(4.99)).hold([f"fd:{read}"])
+    problems = list(resolver_of(tmp_path, {}, clock=SteppingClock(4.99)).hold([f"fd:{read}"]).values())
     assert [problem.code for problem in problems] == ["BP306"]
 
 
