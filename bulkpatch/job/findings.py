@@ -69,7 +69,12 @@ class Findings:
     def raise_if_any(self) -> None:
         """Raise ``InvalidInput`` with all problems, by line; those without one come first."""
         if self._problems:
-            raise InvalidInput(sorted(self._problems, key=lambda problem: (problem.line or 0, problem.column or 0)))
+            raise InvalidInput(sorted(self._problems, key=by_place))
+
+
+def by_place(problem: Problem) -> tuple[int, int]:
+    """A key to sort the problems of one file by; those without a place come first."""
+    return problem.line or 0, problem.column or 0
 
 
 def label(path: KeyPath) -> str:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, PlainValidator, StringConstraints, W
 from pydantic_core import PydanticCustomError
 
 from bulkpatch.core.quantities import parse_duration, parse_rate, parse_threshold
+from bulkpatch.job.frames import KeyPath
 from bulkpatch.job.references import Refused, check_reference
 from bulkpatch.model import Rate, Threshold
 from bulkpatch.prequel.requests import check_base_url
@@ -35,8 +36,8 @@ _SHARE_FORM: Final = {"type": "string", "pattern": r"^\s*[0-9]{1,3}(\.[0-9]{1,4}
 _COUNT_FORM: Final = {"type": "integer", "minimum": 0, "maximum": INTEGER_MAX}
 
 
-def refuse(code: str, words: str, *, hint: str = "", at: str = "") -> PydanticCustomError:
-    """An error that ends as a problem with this code; ``at`` is the key below that it is about."""
+def refuse(code: str, words: str, *, hint: str = "", at: KeyPath = ()) -> PydanticCustomError:
+    """An error that ends as a problem with this code; ``at`` is the way from here to the value it is about."""
     return PydanticCustomError(code, "{words}", {"words": words, "hint": hint, "at": at})
 
 
@@ -72,7 +73,14 @@ def _name(text: str) -> str:
 def _timeout(text: str) -> float:
     seconds = parse_duration(text)
     if not TIMEOUT_S_MIN <= seconds <= TIMEOUT_S_MAX:
-        raise Refused("BP105", "a timeout is from 100ms to 10m")
+        raise Refused("BP105", "less than 100ms or more than 10m")
+    return seconds
+
+
+def _patience(text: str) -> float:
+    seconds = parse_duration(text)
+    if seconds < TIMEOUT_S_MIN:
+        raise Refused("BP105", "less than 100ms")
     return seconds
 
 
@@ -156,6 +164,7 @@ RateText = Annotated[
 ]
 Timeout = Annotated[float, PlainValidator(checked("BP114", _text(_timeout))), WithJsonSchema(_DURATION_FORM)]
 Duration = Annotated[float, PlainValidator(checked("BP114", _text(parse_duration))), WithJsonSchema(_DURATION_FORM)]
+Patience = Annotated[float, PlainValidator(checked("BP114", _text(_patience))), WithJsonSchema(_DURATION_FORM)]
 FailedRows = Annotated[
     Threshold, PlainValidator(checked("BP113", _threshold)), WithJsonSchema({"anyOf": [_COUNT_FORM, _SHARE_FORM]})
 ]

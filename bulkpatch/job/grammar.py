@@ -15,6 +15,7 @@ from bulkpatch.job.forms import (
     Duration,
     FailedRows,
     JobName,
+    Patience,
     RateText,
     Reference,
     Share,
@@ -24,7 +25,6 @@ from bulkpatch.job.forms import (
     Timeout,
     TimeZone,
     WaveSize,
-    checked,
     refuse,
 )
 from bulkpatch.job.frames import KeyPath
@@ -85,10 +85,16 @@ class InputTable(Section):
         default_factory=dict, description="Column to field path; a column named by a field path needs no entry."
     )
 
+    previous: dict[Text, Text] = Field(
+        default_factory=dict,
+        description="Column to the field whose value before the run it holds, for `reverse`; "
+        "cells of a secret field are references.",
+    )
+
     @model_validator(mode="after")
     def _no_secrets_on_stdin(self) -> InputTable:
         if self.path == "-" and self.inline_secrets:
-            raise refuse("BP105", "standard input may not hold secrets: it is copied", at="inline_secrets")
+            raise refuse("BP105", "standard input may not hold secrets: it is copied", at=("inline_secrets",))
         return self
 
 
@@ -103,7 +109,7 @@ class WindowTable(Section):
     @model_validator(mode="after")
     def _is_open(self) -> WindowTable:
         if self.start == self.end:
-            raise refuse("BP105", "the window closes when it opens", at="to")
+            raise refuse("BP105", "the window closes when it opens", at=("to",))
         return self
 
 
@@ -144,12 +150,29 @@ class GateTable(Section):
     transfers: Share | None = Field(
         default=None, description='Share of the wave\'s next transfers that must succeed, such as "95%".'
     )
+    window: Duration = Field(
+        default="2h", validate_default=True, description='Longest time that transfers are waited for, such as "2h".'
+    )
+    start_transfers: int = Field(
+        default=0, ge=0, le=INTEGER_MAX, description="Transfers that bulkpatch starts itself at most; 0: none."
+    )
 
 
 class WaveTable(Section):
     """A part of the rows, and the gate behind it."""
 
     size: WaveSize = Field(description='Rows of the wave: a number, a share of all rows such as "10%", or "rest".')
+    name: Text | None = Field(default=None, description="Name of the wave, for people.")
+    where: Text | None = Field(
+        default=None, description="SQL condition over the columns: the wave takes such rows only."
+    )
+    by: Text | None = Field(
+        default=None,
+        description="Column or label whose values the wave takes in the shares that all rows have them in.",
+    )
+    order: Literal["input", "random"] = Field(
+        default="input", description="Which rows come first: input (as they stand) or random."
+    )
     gate: GateTable = Field(default_factory=GateTable, description="What must hold before the next wave.")
 
 
@@ -170,6 +193,31 @@ class VerifyTable(Section):
     connection_test: Literal["off", "before", "after", "both"] = Field(
         default="off", description="Test the connection of each destination: off, before, after or both."
     )
+    deadline: Patience = Field(
+        default="5m", validate_default=True, description='Longest time until a row is confirmed, such as "5m".'
+    )
+    poll: Timeout = Field(
+        default="5s", validate_default=True, description='Time between two looks at a row: "100ms" to "10m".'
+    )
+
+
+class PerRecipientTable(Section):
+    """How much one recipient bears at a time."""
+
+    in_flight: int | None = Field(
+        default=None, ge=1, le=CONCURRENCY_MAX, description="Requests in flight for one recipient at most."
+    )
+    unverified: int | None = Field(
+        default=None, ge=1, le=INTEGER_MAX, description="Rows of one recipient that wait for verification at most."
+    )
+
+
+class LimitsTable(Section):
+    """What holds for a part of the fleet besides [send]."""
+
+    per_recipient: PerRecipientTable = Field(
+        default_factory=PerRecipientTable, description="What holds for the destinations of one recipient together."
+    )
 
 
 class SecretsTable(Section):
@@ -181,9 +229,15 @@ class SecretsTable(Section):
     )
 
 
-def _rest_is_last(waves: tuple[WaveTable, ...]) -> tuple[WaveTable, ...]:
-    if any(wave.size is None for wave in waves[:-1]):
-        raise ValueError('"rest" leaves no rows for the waves after it')
+def _each_makes_sense(waves: tuple[WaveTable, ...]) -> tuple[WaveTable, ...]:
+    names: set[str | None] = {None}
+    for number, wave in enumerate(waves, start=1):
+        if wave.size is None and wave.where is None and number < len(waves):
+            words = '"rest" without where leaves no rows for the waves after it'
+            raise refuse("BP105", words, at=(number - 1, "size"))
+        if wave.name is not None and wave.name in names:
+            raise refuse("BP105", "another wave has this name", at=(number - 1, "name"))
+        names.add(wave.name)
     return waves
 
 
@@ -201,13 +255,12 @@ class JobFile(Section):
         default_factory=dict, description="Fields of the live state that must have these values just before sending."
     )
     send: SendTable = Field(default_factory=SendTable)
-    wave: Annotated[tuple[WaveTable, ...], Field(strict=False), AfterValidator(checked("BP105", _rest_is_last))] = (
-        Field(
-            default=(),
-            description="One [[wave]] table for each wave, in two pairs of brackets; none: all rows at once.",
-        )
+    wave: Annotated[tuple[WaveTable, ...], Field(strict=False), AfterValidator(_each_makes_sense)] = Field(
+        default=(),
+        description="One [[wave]] table for each wave, in two pairs of brackets; none: all rows at once.",
     )
     guard: GuardTable = Field(default_factory=GuardTable)
+    limits: LimitsTable = Field(default_factory=LimitsTable)
     verify: VerifyTable = Field(default_factory=VerifyTable)
     secrets: SecretsTable = Field(default_factory=SecretsTable)
 

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from bulkpatch.errors import CODES
 from bulkpatch.job.findings import Findings
 from bulkpatch.job.frames import KeyPath
-from bulkpatch.job.grammar import GateTable, JobFile, fields_at
+from bulkpatch.job.grammar import JobFile, WaveTable, fields_at
 from bulkpatch.job.patch import check_columns, check_together, read_expect, read_patch
 from bulkpatch.job.reading import read_job
 from bulkpatch.job.spec import (
@@ -21,9 +21,11 @@ from bulkpatch.job.spec import (
     Gate,
     InputSpec,
     Job,
+    LimitsPerRecipient,
     Origin,
     PatchField,
     SecretsSpec,
+    VerifySpec,
     Wave,
     Window,
 )
@@ -97,6 +99,7 @@ def _explain(error: ErrorDetails, findings: Findings) -> None:
     """One of pydantic's errors in our words: its place, its type and what the grammar put in are used, no value."""
     kind, context = error["type"], error.get("ctx", {})
     path: KeyPath = tuple(name for name in error["loc"] if name != "[key]")
+    path += context.get("at", ())
     field = fields_at(path[:-1]).get(str(path[-1])) if path else None
     hint = (field.description if field else None) or ""
     if kind == "extra_forbidden":
@@ -104,7 +107,6 @@ def _explain(error: ErrorDetails, findings: Findings) -> None:
     elif kind == "missing":
         findings.add("BP104", path, "the key is missing", hint, "key")
     elif kind in CODES:
-        path = (*path, context["at"]) if context["at"] else path
         findings.add(kind, path, context["words"], context["hint"] or (hint if kind == "BP105" else ""))
     else:
         words = _WORDS.get(kind, "a value of another form belongs here").format(**context)
@@ -134,12 +136,19 @@ def _setting_names() -> list[str]:
 def _fields(tables: Mapping[str, Any], findings: Findings) -> tuple[tuple[PatchField, ...], dict[str, Any]]:
     """What the API's catalogue decides, checked as far as the tables have their shape."""
     allow_unknown = _table(tables, "api").get("allow_unknown_fields") is True
-    columns = {
-        column: path for column, path in _table(_table(tables, "input"), "columns").items() if isinstance(path, str)
-    }
+    columns, previous = _mapped(tables, "columns"), _mapped(tables, "previous")
+    for column in columns.keys() & previous.keys():
+        findings.add("BP105", ("input", "previous", column), "the column sets a field already", on="key")
     patch, placed = read_patch(_table(tables, "patch"), findings, allow_unknown=allow_unknown)
     check_together(placed, check_columns(columns, findings), findings)
+    check_columns(previous, findings, table="previous")
     return patch, read_expect(_table(tables, "expect"), findings)
+
+
+def _mapped(tables: Mapping[str, Any], name: str) -> dict[str, str]:
+    """The columns with their field paths under ``[input.<name>]``, as far as they have their form."""
+    found = _table(_table(tables, "input"), name)
+    return {column: path for column, path in found.items() if isinstance(path, str)}
 
 
 def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -179,8 +188,11 @@ def _job(  # noqa: PLR0913  (a job is what it is made of)
         transport=send.transport,
         on_drift=send.on_drift,
         window=None if send.window is None else Window(**dict(send.window)),
-        waves=tuple(Wave(size=wave.size, gate=_gate(wave.gate)) for wave in file.wave),
-        connection_test=file.verify.connection_test,
+        waves=tuple(map(_wave, file.wave)),
+        verify=VerifySpec(
+            connection_test=file.verify.connection_test, deadline_s=file.verify.deadline, poll_s=file.verify.poll
+        ),
+        per_recipient=LimitsPerRecipient(**dict(file.limits.per_recipient)),
         secrets=SecretsSpec(**dict(file.secrets)),
         path=path,
         sha256=sha256,
@@ -188,5 +200,14 @@ def _job(  # noqa: PLR0913  (a job is what it is made of)
     )
 
 
-def _gate(gate: GateTable) -> Gate:
-    return Gate(failed=gate.failed, soak_s=gate.soak, approve=gate.approve, transfers=gate.transfers)
+def _wave(wave: WaveTable) -> Wave:
+    asked = wave.gate
+    gate = Gate(
+        failed=asked.failed,
+        soak_s=asked.soak,
+        approve=asked.approve,
+        transfers=asked.transfers,
+        window_s=asked.window,
+        start_transfers=asked.start_transfers,
+    )
+    return Wave(size=wave.size, gate=gate, name=wave.name, where=wave.where, by=wave.by, order=wave.order)

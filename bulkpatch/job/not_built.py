@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bulkpatch.errors import CODES, Problem
-from bulkpatch.job.findings import label
+from bulkpatch.job.findings import by_place, label
 from bulkpatch.job.frames import KeyPath
 from bulkpatch.job.reading import load_source
-from bulkpatch.job.spec import Job
+from bulkpatch.job.spec import Job, LimitsPerRecipient
 
 
 def _parts(job: Job) -> Iterator[tuple[KeyPath, object]]:
@@ -17,12 +17,15 @@ def _parts(job: Job) -> Iterator[tuple[KeyPath, object]]:
     yield ("wave",), job.waves
     yield ("send", "window"), job.window
     yield ("send", "transport"), job.transport != "httpx"
-    yield ("verify", "connection_test"), job.connection_test != "off"
+    yield ("verify", "connection_test"), job.verify.connection_test != "off"
+    yield ("limits", "per_recipient"), job.per_recipient != LimitsPerRecipient()
+    yield ("input", "previous"), job.input.previous
 
 
 def not_built(job: Job) -> list[Problem]:
-    """A problem (BP115) for each part that ``job`` asks for in vain."""
+    """A problem (BP115) for each part that ``job`` asks for in vain, by line."""
     asked = [path for path, wanted in _parts(job) if wanted]
     source = load_source(job.path) if asked else None
     hint = CODES["BP115"].fix
-    return [source.problem("BP115", path, f"{label(path)} is not built yet", hint) for path in asked if source]
+    found = [source.problem("BP115", path, f"{label(path)} is not built yet", hint) for path in asked if source]
+    return sorted(found, key=by_place)

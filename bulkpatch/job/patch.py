@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
 from bulkpatch.job.findings import Findings
@@ -66,34 +66,39 @@ def read_expect(table: Mapping[str, Any], findings: Findings) -> dict[str, Any]:
     return found
 
 
-def check_columns(columns: Mapping[str, str], findings: Findings) -> Placed:
-    """Whether each column of ``[input.columns]`` names a field of its own; returns where each field is named."""
+def check_columns(columns: Mapping[str, str], findings: Findings, *, table: str = "columns") -> Placed:
+    """Whether each column of ``[input.columns]``, or another table, names a field of its own; where each stands."""
     placed: dict[str, KeyPath] = {}
     for column, dotted in columns.items():
-        path: KeyPath = ("input", "columns", column)
+        path: KeyPath = ("input", table, column)
         if catalogue().field(dotted) is None:
             _unknown(dotted, path, findings, on="value")
         if (earlier := placed.setdefault(dotted, path)) != path:
-            findings.add("BP108", path, f"{findings.place(earlier)} sets the same field", "Keep one of the columns.")
+            findings.add("BP108", path, f"{findings.place(earlier)} names the same field", "Keep one of the columns.")
     return placed
 
 
 def check_together(patch: Placed, columns: Placed, findings: Findings) -> None:
-    """Whether all that the job sets fits in one body: one vendor, and no field inside another."""
-    _check_vendors([*patch.items(), *columns.items()], findings)
+    """Whether what the job sets fits in one body: the vendor of [patch] alone, and no field inside another.
+
+    Without a vendor under [patch], columns of several may be mapped: each row fills those of its own.
+    """
+    _check_vendors(patch, columns, findings)
     _check_nesting({**columns, **patch}, findings)
 
 
-def _check_vendors(placed: Iterable[tuple[str, KeyPath]], findings: Findings) -> None:
-    first: dict[str, KeyPath] = {}
-    for dotted, path in placed:
-        vendor = dotted.partition(".")[0]
-        if vendor in catalogue().vendors and vendor not in first:
-            if first:
-                other, there = next(iter(first.items()))
-                words = f"{vendor} is a second vendor object beside {other} of {findings.place(there)}"
-                findings.add("BP109", path, words, on="key")
-            first[vendor] = path
+def _check_vendors(patch: Placed, columns: Placed, findings: Findings) -> None:
+    vendors = {dotted: dotted.partition(".")[0] for dotted in (*patch, *columns)}
+    sent = next((dotted for dotted in patch if vendors[dotted] in catalogue().vendors), None)
+    if sent is None:
+        return
+    told = {vendors[sent]}
+    for dotted, path in (*patch.items(), *columns.items()):
+        vendor = vendors[dotted]
+        if vendor in catalogue().vendors and vendor not in told:
+            told.add(vendor)
+            words = f"{vendor} is a second vendor object beside {vendors[sent]} of {findings.place(patch[sent])}"
+            findings.add("BP109", path, words, on="key")
 
 
 def _check_nesting(placed: Placed, findings: Findings) -> None:

@@ -49,7 +49,10 @@ class ApiSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSpec:
-    """``[input]``; ``columns`` maps a column to a field path, ``path`` stands as written."""
+    """``[input]``; ``columns`` maps a column to a field path, ``path`` stands as written.
+
+    ``previous`` maps a column to the field whose value before the run it holds.
+    """
 
     path: str
     id: str = "destination_id"
@@ -58,6 +61,7 @@ class InputSpec:
     labels: tuple[str, ...] = ()
     inline_secrets: bool = False
     columns: Mapping[str, str] = field(default_factory=dict)
+    previous: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,20 +76,50 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """What must hold before the next wave. Unset parts ask for nothing."""
+    """What must hold before the next wave. Unset parts ask for nothing.
+
+    ``transfers`` are waited for at most ``window_s``; of them, at most ``start_transfers`` are started by us.
+    """
 
     failed: Threshold | None = None
     soak_s: float = 0.0
     approve: bool = False
     transfers: float | None = None
+    window_s: float = 7200.0
+    start_transfers: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wave:
-    """``[[wave]]``: ``size`` is a number or share of all rows to be sent, or None for the rest."""
+    """``[[wave]]``: ``size`` is a number or share of all rows to be sent, or None for the rest.
+
+    It takes rows for which ``where`` holds, in ``order`` (``input`` or ``random``), and of each value
+    of the column or label ``by`` as large a part as all rows have.
+    """
 
     size: Threshold | None
     gate: Gate
+    name: str | None = None
+    where: str | None = None
+    by: str | None = None
+    order: str = "input"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifySpec:
+    """``[verify]``: ``connection_test`` is ``off``, ``before``, ``after`` or ``both``."""
+
+    connection_test: str = "off"
+    deadline_s: float = 300.0
+    poll_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsPerRecipient:
+    """``[limits.per_recipient]``: what holds for the destinations of one recipient together. None: no limit."""
+
+    in_flight: int | None = None
+    unverified: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +156,8 @@ class Job:
     on_drift: str
     window: Window | None
     waves: tuple[Wave, ...]
-    connection_test: str
+    verify: VerifySpec
+    per_recipient: LimitsPerRecipient
     secrets: SecretsSpec
     path: Path
     sha256: str
