@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bulkpatch.errors import BulkpatchError, ExitCode, InvalidInput, Problem
+
+
+PROBLEMS_SHOWN_MAX = 200
+"""Problems that are shown one by one; beyond them they are counted by kind and column."""
 
 
 def say(*lines: str) -> None:
@@ -30,11 +35,14 @@ def say_json(schema: str, document: Mapping[str, Any]) -> None:
 def refused(error: BulkpatchError) -> int:
     """Show what ended the command; returns its exit code."""
     if isinstance(error, InvalidInput):
-        for problem in error.problems:
+        for problem in error.problems[:PROBLEMS_SHOWN_MAX]:
             tell(*problem_lines(problem), "")
-        count = len(error.problems) + error.omitted
-        more = f" ({error.omitted} more are not shown)" if error.omitted else ""
-        tell(f"{count} {'error' if count == 1 else 'errors'}{more}. Nothing was sent.")
+        count, hidden = len(error.problems) + error.omitted, error.problems[PROBLEMS_SHOWN_MAX:]
+        for (code, column), number in Counter((one.code, one.column_name) for one in hidden).most_common():
+            tell(f"and {number:,} more like it: error[{code}]" + (f" in column {column}" if column else ""))
+        if error.omitted:
+            tell(f"and {error.omitted:,} more that are not listed")
+        tell(f"{count:,} {'error' if count == 1 else 'errors'}. Nothing was sent.")
     else:
         tell(f"error[{error.code}]: {error.message}", *([f"  fix: {error.hint}"] if error.hint else []))
     return int(error.exit_code)
