@@ -7,11 +7,16 @@ import math
 from bulkpatch.model import Guard, Threshold
 
 
+def allowed(share: float, rows: int) -> int:
+    """The whole rows in ``share`` of ``rows``. A share has six decimals; in floats, 0.29 of 100 is less than 29."""
+    return math.floor(round(share * rows, 6))
+
+
 def exceeds(limit: Threshold, *, failed: int, tried: int) -> bool:
     """More than ``limit`` failed; a share is of the rows tried, and 100 % is never exceeded."""
     if limit.share is None:
         return failed > (limit.count or 0)
-    return tried > 0 and failed > limit.share * tried
+    return failed > allowed(limit.share, tried)
 
 
 def trips(guard: Guard, *, failed: int, tried: int) -> bool:
@@ -28,5 +33,5 @@ def in_words(guard: Guard, total: int) -> str:
         return f"stops after more than {limit.count} failed rows"
     if limit.share >= 1:
         return "never stops for failed rows"
-    rows = math.floor(limit.share * total)
+    rows = allowed(limit.share, total)
     return f"stops when more than {limit} of the rows tried failed (of all: {rows}), once {guard.min_tried} were tried"
