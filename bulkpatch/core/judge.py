@@ -74,7 +74,7 @@ def judge_reply(  # noqa: PLR0911  (one return a class of answers, in the order 
         return _halt("BP402", _with("the API refused the key", message), status, ExitCode.KEY_REFUSED)
     wait_s = retry_after_s(reply.headers, wall_us)
     if status == _TOO_MANY or (status == _UNAVAILABLE and wait_s is not None):
-        return _judge_throttle(status, wait_s)
+        return _judge_throttle(status, wait_s, pause_s)
     if status == _UNAVAILABLE or status in _TRY_AGAIN:
         words = f"the API asked to try again later (HTTP {status})"
         return Verdict(kind=VerdictKind.RETRY, code="BP416", message=words, http_status=status, pause_s=pause_s)
@@ -112,7 +112,7 @@ def _judge_success(status: int, answer: Answer | None, pause_s: float | None) ->
     return Verdict(kind=VerdictKind.ACCEPTED, http_status=status, pause_s=pause_s)
 
 
-def _judge_throttle(status: int, wait_s: float | None) -> Verdict:
+def _judge_throttle(status: int, wait_s: float | None, pause_s: float | None) -> Verdict:
     if wait_s is not None and wait_s > WAIT_S_MAX:
         words = f"the API asked to wait {wait_s:.0f} s, more than {WAIT_S_MAX:.0f} s"
         return _halt("BP414", words, status, ExitCode.STOPPED)
@@ -123,6 +123,7 @@ def _judge_throttle(status: int, wait_s: float | None) -> Verdict:
         http_status=status,
         throttled=True,
         retry_after_s=wait_s,
+        pause_s=pause_s if wait_s is None else None,  # Retry-After takes precedence over the quota's reset
     )
 
 
