@@ -47,12 +47,17 @@ class Breaker:
         self._reopens_at_s = -math.inf
 
     def lets_through(self, now_s: float, *, in_flight: int) -> bool:
-        """Whether one more request may start."""
-        if self.state is BreakerState.OPEN and now_s >= self._reopens_at_s:
-            self.state, self._good_probes = BreakerState.PROBING, 0
+        """Whether one more request may start.
+
+        Probing begins when nothing is under way any more, so that only a probe is answered meanwhile.
+        """
         if self.state is BreakerState.CLOSED:
             return True
-        return self.state is BreakerState.PROBING and in_flight == 0
+        if in_flight:
+            return False
+        if self.state is BreakerState.OPEN and now_s >= self._reopens_at_s:
+            self.state, self._good_probes = BreakerState.PROBING, 0
+        return self.state is BreakerState.PROBING
 
     @property
     def wakes_at_s(self) -> float:

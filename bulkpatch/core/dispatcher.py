@@ -72,7 +72,7 @@ class Dispatcher:
         self._retries: list[tuple[float, int, Work]] = []
         self._exhausted_source = False
         self._heard = False
-        self._replied = False
+        self._reached = False
         self._solo_until_s = math.inf
         self._order = 0
 
@@ -146,8 +146,9 @@ class Dispatcher:
     def wakes_at(self, now_s: float) -> float:
         """When ``pick`` may have more to give though nothing happens until then."""
         due = self._retries[0][0] if self._retries else math.inf
-        solo = self._solo_until_s if not self._heard and self._solo_until_s > now_s else math.inf
-        return min(due if due > now_s else math.inf, solo, self.breaker.wakes_at_s)
+        solo = math.inf if self._heard else self._solo_until_s
+        # What is past already wakes nobody: then it is something under way that is waited for.
+        return min((at_s for at_s in (due, solo, self.breaker.wakes_at_s) if at_s > now_s), default=math.inf)
 
     def intend(self, work: Work, *, at_us: int, now_s: float) -> Intent:
         """The record that must be durable before the first byte leaves."""
@@ -188,7 +189,7 @@ class Dispatcher:
         self.in_slots -= 1
         self.in_flight -= 1
         self._heard = True
-        self._replied = self._replied or verdict.http_status is not None
+        self._reached = self._reached or verdict.http_status is not None or verdict.maybe_applied
         if verdict.pause_s is not None:
             self.pacer.hold_until(ending.now_s + verdict.pause_s)
         self._watch(verdict, ending.now_s)
@@ -196,7 +197,9 @@ class Dispatcher:
             case VerdictKind.ACCEPTED:
                 return work.outcome(RowState.ACCEPTED, ending)
             case VerdictKind.FINAL:
-                return work.outcome(RowState.REJECTED, ending)
+                # An answer that was understood ends a doubt; a request that could not be made does not.
+                in_doubt = work.doubted and verdict.http_status is None
+                return work.outcome(RowState.UNKNOWN if in_doubt else RowState.REJECTED, ending)
             case VerdictKind.HALT:
                 return self._halt(work, ending)
             case VerdictKind.RETRY:
@@ -215,18 +218,19 @@ class Dispatcher:
             return
         match self.breaker.record(now_s, good=verdict.kind is not VerdictKind.RETRY):
             case BreakerState.OPEN:
-                self._opened()
+                self._opened(verdict.message)
             case BreakerState.CLOSED:
                 self.speed.ramp(now_s)
                 self.notices.append(Notice(code="BP502", message="the API answers again: going on at half speed"))
 
-    def _opened(self) -> None:
-        if not self._replied:
-            self._never_reached("most attempts failed before anything was sent")
+    def _opened(self, last_words: str) -> None:
+        if not self._reached:
+            self._never_reached(last_words)
         elif self.breaker.spent:
-            reason = f"the API seems to be down: {self.breaker.openings} times in a row most answers were failures"
+            reason = f"the API seems to be down: {self.breaker.openings} times most answers were failures"
             self.stop(Stop(why=Why.OUTAGE, code="BP502", reason=reason, exit_code=ExitCode.STOPPED))
         else:
+            self.pacer.hold_until(self.breaker.wakes_at_s)  # what is in line already waits too
             self.notices.append(Notice(code="BP502", message="the API seems to be down: waiting 60 s, then probing"))
 
     def _never_reached(self, words: str) -> None:
@@ -251,7 +255,7 @@ class Dispatcher:
             self.pacer.hold_until(now_s + wait_s)
         spent = counted and work.tried >= work.allowed
         overdue = work.throttled > THROTTLES_MAX or now_s + wait_s - work.first_s > ROW_DEADLINE_S
-        if spent and verdict.never_sent and not self._replied:
+        if spent and verdict.never_sent and not self._reached:
             self._never_reached(verdict.message)
         elif spent or overdue:
             if not spent:

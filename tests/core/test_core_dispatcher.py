@@ -2,243 +2,857 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, field
+import heapq
+import math
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import cycle, pairwise
 
 import pytest
+from core_rig import BUSY, DOUBT, FINAL, HALT, LATE, NEVER, OK, SLOW, UNMADE, Bench, ending, most_in, row, rows
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from bulkpatch.core.dispatcher import THROTTLES_MAX, Dispatcher
-from bulkpatch.core.pacer import Pacer
-from bulkpatch.core.quantities import parse_rate, parse_threshold
-from bulkpatch.core.tally import Tally
-from bulkpatch.core.work import Ending, Stop, Why, Work
-from bulkpatch.model import (
-    Guard,
-    Intent,
-    Limits,
-    Operation,
-    Outcome,
-    PendingRow,
-    Record,
-    RowState,
-    Setback,
-    Verdict,
-    VerdictKind,
+from bulkpatch.core.breaker import OPEN_S, BreakerState
+from bulkpatch.core.dispatcher import LEAD_S, RETRIES_MAX, ROW_DEADLINE_S, SOLO_S, THROTTLES_MAX
+from bulkpatch.core.hints import WAIT_S_MAX
+from bulkpatch.core.work import Stop, Why, Work
+from bulkpatch.model import Intent, Notice, Outcome, RowState, Setback, Stage, Verdict, VerdictKind
+
+ASKED_LONG = replace(SLOW, retry_after_s=WAIT_S_MAX)
+PAUSED = replace(OK, pause_s=30.0)
+WRONG_TARGET = Verdict(
+    kind=VerdictKind.HALT, code="BP413", message="another", http_status=200, maybe_applied=True, exit_code=3
 )
 
-OK = Verdict(kind=VerdictKind.ACCEPTED, http_status=200)
-FINAL = Verdict(kind=VerdictKind.FINAL, code="BP401", message="no", http_status=422)
-DOUBT = Verdict(kind=VerdictKind.RETRY, code="BP411", message="500", http_status=500, maybe_applied=True)
-BUSY = Verdict(kind=VerdictKind.RETRY, code="BP416", message="503", http_status=503)
-NEVER = Verdict(kind=VerdictKind.RETRY, code="BP407", message="refused", never_sent=True)
-SLOW = Verdict(kind=VerdictKind.RETRY, code="BP406", message="429", http_status=429, throttled=True, retry_after_s=2.0)
-HALT = Verdict(kind=VerdictKind.HALT, code="BP402", message="401", http_status=401, exit_code=4)
+
+def stop(why: Why, exit_code: int = 3) -> Stop:
+    """A stop for that reason."""
+    return Stop(why=why, code="BP503", reason=why.name, exit_code=exit_code)
 
 
-def row(number: int, **known: object) -> tuple[Operation, PendingRow]:
-    """Row ``number`` as the feeder brings it."""
-    body = b'{"destination":{"name":"n"}}'
-    digest = hashlib.sha256(body).digest()
-    op = Operation(row=number, destination_id=f"d{number}", body=body, digest=digest, fields=("name",))
-    return op, PendingRow(row=number, destination_id=op.destination_id, digest=digest, **known)  # type: ignore[arg-type]
-
-
-@dataclass
-class Bench:
-    """A dispatcher with a clock that jumps to whatever it waits for."""
-
-    attempts: int = 3
-    max_failed: int | str = "100%"
-    min_tried: int = 0
-    concurrency: int = 4
-    rate: str = "1000/s"
-    now: float = 0.0
-    records: list[Record] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        rate = parse_rate(self.rate)
-        self.d = Dispatcher(
-            limits=Limits(rate=rate, concurrency=self.concurrency, timeout_s=30, attempts=self.attempts),
-            guard=Guard(max_failed=parse_threshold(self.max_failed), min_tried=self.min_tried),
-            pacer=Pacer(rate, now_s=0.0),
-            tally=Tally({}),
-            now_s=0.0,
-        )
-
-    def offer(self, *rows: tuple[Operation, PendingRow]) -> None:
-        """Bring rows, and say that there are no more."""
-        self.records += self.d.offer(rows, at_us=0)
-        self.d.source_ended()
-
-    def start(self) -> Work:
-        """Pick, intend, grant and send the next row."""
-        while (work := self.d.pick(self.now)) is None:
-            self.now = self.d.wakes_at(self.now)
-            assert self.now < 1e6, "it would wait for ever"
-        self.records.append(self.d.intend(work, at_us=0, now_s=self.now))
-        self.now = max(self.now, self.d.ready_at(self.now))
-        self.d.grant(self.now)
-        self.d.sent(self.now)
-        return work
-
-    def end(self, work: Work, verdict: Verdict, chance: float = 0.5) -> Record:
-        """The attempt ended; an outcome becomes durable at once."""
-        ending = Ending(verdict=verdict, now_s=self.now, at_us=0, latency_us=1000, chance=chance)
-        record = self.d.ended(work, ending)
-        self.records.append(record)
-        if isinstance(record, Outcome):
-            self.d.settled(record, work.copies)
-        return record
-
-    def run(self, *verdicts: Verdict) -> list[Record]:
-        """Send one row after the other, answered by ``verdicts`` in turn."""
-        for verdict in verdicts:
-            self.end(self.start(), verdict)
-        return self.records
+# ── where a row ends ─────────────────────────────────────────────────────────────────────────────
 
 
 def test_an_accepted_row_is_settled_by_one_attempt() -> None:
     bench = Bench()
     bench.offer(row(1))
     bench.run(OK)
-    intent, outcome = bench.records
+    intent, settled = bench.records
     assert isinstance(intent, Intent)
-    assert isinstance(outcome, Outcome)
-    assert (intent.attempt, outcome.state) == (1, RowState.ACCEPTED)
-    assert bench.d.finished
+    assert isinstance(settled, Outcome)
+    assert (intent.attempt, settled.state) == (1, RowState.ACCEPTED)
+    assert bench.finished()
 
 
 @pytest.mark.parametrize(
-    ("verdict", "state"), [(DOUBT, RowState.UNKNOWN), (BUSY, RowState.EXHAUSTED), (FINAL, RowState.REJECTED)]
+    ("verdicts", "state"),
+    [
+        ([DOUBT, DOUBT, DOUBT], RowState.UNKNOWN),
+        ([BUSY, BUSY, BUSY], RowState.EXHAUSTED),
+        ([FINAL], RowState.REJECTED),
+        ([UNMADE], RowState.REJECTED),
+        ([BUSY, OK], RowState.ACCEPTED),
+        ([DOUBT, BUSY, BUSY], RowState.UNKNOWN),
+        ([BUSY, BUSY, DOUBT], RowState.UNKNOWN),
+        ([BUSY, NEVER, NEVER], RowState.EXHAUSTED),
+        ([DOUBT, OK], RowState.ACCEPTED),
+        ([DOUBT, FINAL], RowState.REJECTED),
+        ([DOUBT, UNMADE], RowState.UNKNOWN),
+        ([BUSY, UNMADE], RowState.REJECTED),
+    ],
+    ids=lambda value: " ".join(v.code or "ok" for v in value) if isinstance(value, list) else value,
 )
-def test_where_a_row_ends_when_attempts_run_out(verdict: Verdict, state: RowState) -> None:
-    """Doubt ends unknown, a refusal to process ends exhausted, a refusal of the row ends at once."""
+def test_where_a_row_ends(verdicts: list[Verdict], state: RowState) -> None:
+    """One doubtful attempt makes what ran out unknown; only an answer that was understood ends a doubt."""
     bench = Bench(attempts=3)
     bench.offer(row(1))
-    last = bench.run(*[verdict] * (1 if verdict is FINAL else 3))[-1]
+    *earlier, last = [record for record in bench.run(*verdicts) if not isinstance(record, Intent)]
     assert isinstance(last, Outcome)
-    assert last.state is state
-    assert bench.d.finished
+    assert (last.state, last.attempt, last.code) == (state, len(verdicts), verdicts[-1].code)
+    assert all(isinstance(record, Setback) and record.counted for record in earlier)
+    assert bench.finished()
 
 
-def test_one_doubtful_attempt_makes_the_row_unknown() -> None:
-    bench = Bench(attempts=2)
+@pytest.mark.parametrize("attempts", [1, 2, 5])
+def test_a_row_is_tried_as_often_as_allowed_and_not_once_more(attempts: int) -> None:
+    bench = Bench(attempts=attempts)
     bench.offer(row(1))
-    last = bench.run(DOUBT, BUSY)[-1]
-    assert isinstance(last, Outcome)
-    assert last.state is RowState.UNKNOWN
+    bench.run(*[BUSY] * attempts)
+    assert isinstance(bench.records[-1], Outcome)
+    assert bench.d.tally.retries == attempts - 1
+    assert bench.finished()
 
 
 def test_throttled_attempts_use_nothing_up_but_end() -> None:
-    """429 waits, up to ten times; then the row is given up as exhausted."""
+    """429 waits, up to ten times; then the row is given up as exhausted, and the run says why."""
     bench = Bench(attempts=1)
     bench.offer(row(1))
-    records = bench.run(*[SLOW] * (THROTTLES_MAX + 1))
-    assert isinstance(records[-1], Outcome)
-    assert (records[-1].state, records[-1].code) == (RowState.EXHAUSTED, "BP415")
-    assert all(not r.counted and r.wait_us >= 2_000_000 for r in records if isinstance(r, Setback))
+    *waits, last = [record for record in bench.run(*[SLOW] * (THROTTLES_MAX + 1)) if not isinstance(record, Intent)]
+    assert isinstance(last, Outcome)
+    assert (last.state, last.code, last.error) == (RowState.EXHAUSTED, "BP415", "gave up: 429")
+    assert len(waits) == THROTTLES_MAX == bench.d.tally.retries
+    assert all(isinstance(r, Setback) and not r.counted and r.wait_us >= 2_000_000 for r in waits)
+    assert bench.d.tally.throttled == THROTTLES_MAX + 1
 
 
-def test_a_throttle_holds_the_whole_lane_and_lowers_the_speed() -> None:
-    bench = Bench(rate="10/s")
-    bench.offer(row(1), row(2))
-    bench.end(bench.start(), SLOW, chance=0.0)
-    assert bench.d.ready_at(bench.now) >= 2.0
-    assert bench.d.pacer.speed == pytest.approx(7.0)
+def test_a_throttled_row_that_is_in_doubt_is_given_up_as_unknown() -> None:
+    bench = Bench(attempts=2)
+    bench.offer(row(1))
+    last = bench.run(DOUBT, *[SLOW] * (THROTTLES_MAX + 1))[-1]
+    assert isinstance(last, Outcome)
+    assert (last.state, last.code) == (RowState.UNKNOWN, "BP415")
 
 
-def test_a_refused_key_stops_and_leaves_the_row_pending() -> None:
+def test_waits_of_earlier_processes_count_towards_the_ten() -> None:
     bench = Bench()
-    bench.offer(row(1), row(2))
-    record = bench.run(HALT)[-1]
-    assert isinstance(record, Setback)
-    assert not record.counted
-    assert bench.d.stopped is not None
-    assert bench.d.stopped.exit_code == 4
-    assert bench.d.pick(9.0) is None
-    assert bench.d.finished
+    bench.offer(row(1, throttled=THROTTLES_MAX))
+    assert isinstance(bench.run(SLOW)[-1], Outcome)
 
 
-def test_the_first_request_goes_alone() -> None:
-    """So that a refused key costs one request."""
+@pytest.mark.parametrize(("past_s", "given_up"), [(0.0, False), (0.001, True)])
+def test_a_row_is_given_up_when_its_next_attempt_would_come_after_half_an_hour(
+    past_s: float, *, given_up: bool
+) -> None:
+    """From its first send to its last, waits included."""
     bench = Bench()
-    bench.offer(row(1), row(2))
+    bench.offer(row(1))
     work = bench.start()
-    assert bench.d.pick(bench.now) is None
-    bench.end(work, OK)
-    assert bench.d.pick(bench.now) is not None
+    bench.now = ROW_DEADLINE_S - WAIT_S_MAX + past_s
+    record = bench.end(work, ASKED_LONG, chance=0.0)
+    assert isinstance(record, Outcome if given_up else Setback)
+    assert record.code == ("BP415" if given_up else "BP406")
 
 
-def test_never_more_slots_than_concurrency() -> None:
-    bench = Bench(concurrency=2)
-    bench.offer(*[row(n) for n in range(1, 9)])
+def test_the_deadline_holds_for_every_failure_and_runs_from_the_first_attempt() -> None:
+    """A row whose attempts are slow is given up too, though some are left."""
+    bench = Bench(attempts=20)
+    bench.offer(row(1))
+    for _ in range(3):
+        work = bench.start()
+        bench.now += 590.0
+        assert isinstance(bench.end(work, BUSY, chance=0.0), Setback)
+    work = bench.start()
+    bench.now += 31.0
+    record = bench.end(work, BUSY, chance=0.0)
+    assert isinstance(record, Outcome)
+    assert (record.state, record.code, record.attempt) == (RowState.EXHAUSTED, "BP415", 4)
+
+
+def test_a_row_whose_attempts_and_time_are_both_up_says_what_happened_last() -> None:
+    bench = Bench(attempts=1)
+    bench.offer(row(1))
+    work = bench.start()
+    bench.now += 2 * ROW_DEADLINE_S
+    record = bench.end(work, DOUBT)
+    assert isinstance(record, Outcome)
+    assert (record.code, record.error) == ("BP411", "500")
+
+
+def test_facts_and_latency_of_the_answer_stand_in_the_outcome() -> None:
+    bench = Bench()
+    bench.offer(row(1))
+    record = bench.d.ended(bench.start(), ending(OK, facts=b'{"vendor":"x"}'))
+    assert isinstance(record, Outcome)
+    assert (record.facts, record.latency_us) == (b'{"vendor":"x"}', 1000)
+
+
+def test_an_unknown_kind_of_verdict_is_a_bug() -> None:
+    bench = Bench()
+    bench.offer(row(1))
+    with pytest.raises(AssertionError):
+        bench.end(bench.start(), Verdict(kind="perhaps"))  # type: ignore[arg-type]
+
+
+# ── rows come in ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_rows_are_sent_in_the_order_they_came() -> None:
+    bench = Bench(concurrency=1)
+    bench.offer(*rows(4))
+    bench.run(*[OK] * 4)
+    assert [record.row for record in bench.records if isinstance(record, Outcome)] == [1, 2, 3, 4]
+
+
+def test_rows_are_wanted_while_less_than_one_round_of_the_slots_waits() -> None:
+    bench = Bench(concurrency=3)
+    wanted = []
+    for number in (1, 2, 3):
+        wanted.append(bench.d.wants)
+        bench.d.offer([row(number)], at_us=0)
+    wanted.append(bench.d.wants)
+    bench.start()
+    wanted.append(bench.d.wants)
+    assert wanted == [True, True, True, False, True]
+    assert bench.d.waiting == 2
+
+
+@pytest.mark.parametrize("why", ["ended", "stopped"])
+def test_no_rows_are_wanted_once_the_source_ended_or_the_run_stops(why: str) -> None:
+    bench = Bench()
+    if why == "ended":
+        bench.d.source_ended()
+    else:
+        bench.d.stop(stop(Why.SIGNAL))
+    assert not bench.d.wants
+    assert bench.finished()
+
+
+def test_a_run_is_not_finished_while_rows_may_come_wait_or_are_under_way() -> None:
+    bench = Bench()
+    assert not bench.finished()
+    bench.offer(row(1))
+    assert not bench.finished()
+    work = bench.start()
+    assert not bench.finished()
+    bench.end(work, BUSY)
+    assert bench.d.waiting == 1
+    assert not bench.finished()
     bench.run(OK)
-    bench.start()
-    bench.start()
-    assert bench.d.pick(bench.now + 5) is None
+    assert bench.d.waiting == 0
+    assert bench.finished()
 
 
-def test_the_guard_stops_the_run() -> None:
-    bench = Bench(max_failed=1)
-    bench.offer(*[row(n) for n in range(1, 9)])
-    bench.run(FINAL, FINAL)
-    assert bench.d.stopped is not None
-    assert (bench.d.stopped.why, bench.d.stopped.exit_code) == (Why.GUARD, 3)
+def test_a_stopped_run_is_finished_when_its_last_answer_is_in() -> None:
+    bench = Bench()
+    bench.offer(*rows(3))
+    work = bench.start()
+    bench.d.stop(stop(Why.SIGNAL))
+    assert not bench.finished()
+    record = bench.end(work, BUSY)
+    assert isinstance(record, Setback)
+    assert bench.finished()
 
 
 def test_a_lost_answer_is_put_on_record_and_gets_one_more_attempt() -> None:
     """An in-flight row of a killed process is doubted, and sent again though its attempts are used up."""
     bench = Bench(attempts=1)
-    bench.offer(row(1, attempt=1, tried=0, open=True))
-    lost = bench.records[0]
+    bench.offer(row(1, attempt=1, tried=0, open=True), row(2, attempt=1, tried=1))
+    (lost,) = bench.records
     assert isinstance(lost, Setback)
-    assert (lost.code, lost.maybe_applied) == ("BP418", True)
-    last = bench.run(BUSY)[-1]
-    assert isinstance(last, Outcome)
-    assert (last.attempt, last.state) == (2, RowState.UNKNOWN)
+    assert (lost.row, lost.attempt, lost.code, lost.maybe_applied) == (1, 1, "BP418", True)
+    bench.run(BUSY, BUSY)
+    ends = [(r.row, r.attempt, r.state) for r in bench.records if isinstance(r, Outcome)]
+    assert ends == [(1, 2, RowState.UNKNOWN), (2, 2, RowState.EXHAUSTED)]
 
 
-def test_a_stop_takes_an_unsent_intent_back() -> None:
+# ── slots ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("verdict", [OK, BUSY, NEVER])
+def test_the_first_request_goes_alone_until_anything_is_heard(verdict: Verdict) -> None:
+    """So that a refused key costs one request."""
     bench = Bench()
-    bench.offer(row(1))
-    work = bench.d.pick(0.0)
-    assert work is not None
+    bench.offer(*rows(3))
+    work = bench.start()
+    assert bench.d.pick(bench.now) is None
+    bench.end(work, verdict)
+    bench.start()
+    assert bench.d.pick(bench.now) is not None
+
+
+def test_the_first_request_goes_alone_for_a_second_at_most() -> None:
+    bench = Bench()
+    bench.offer(*rows(3))
+    bench.start()
+    assert bench.d.pick(SOLO_S - 0.001) is None
+    assert bench.d.wakes_at(0.0) == SOLO_S
+    assert bench.d.pick(SOLO_S) is not None
+    assert bench.d.wakes_at(SOLO_S) == math.inf
+
+
+def test_a_second_first_request_does_not_go_alone_again() -> None:
+    """The second runs from the first pick, whatever is picked later."""
+    bench = Bench()
+    bench.offer(*rows(3))
+    first = bench.pick()
+    bench.d.unbuildable(first, code="BP417", message="", at_us=0)
+    bench.now = 0.9
+    bench.send(bench.pick())
+    assert bench.d.pick(0.999) is None
+    assert bench.d.pick(SOLO_S) is not None
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 5])
+def test_never_more_slots_than_concurrency(concurrency: int) -> None:
+    bench = Bench(concurrency=concurrency)
+    bench.offer(*rows(20))
+    bench.run(OK)
+    works = [bench.start() for _ in range(concurrency)]
+    assert bench.d.pick(bench.now + 5) is None
+    bench.end(works[0], OK)
+    assert bench.d.pick(bench.now + 5) is not None
+
+
+@pytest.mark.parametrize(("rate", "ahead"), [("1/s", 1), ("19/s", 1), ("20/s", 2), ("100/s", 6), ("1000/s", 51)])
+def test_intents_are_made_no_further_ahead_than_a_few_commits_take(rate: str, ahead: int) -> None:
+    """One, and what leaves in ``LEAD_S``; each grant and each row that is put back makes room for one."""
+    bench = Bench(rate=rate, concurrency=1000)
+    bench.offer(*rows(200))
+    bench.run(OK)
+    picked = [bench.d.pick(bench.now) for _ in range(ahead + 1)]
+    assert [work is None for work in picked] == [False] * ahead + [True]
+    assert ahead == 1 + int(bench.d.pacer.speed * LEAD_S)
+    assert picked[0] is not None
+    bench.send(picked[0])
+    again = bench.d.pick(bench.now)
+    assert again is not None
+    assert bench.d.pick(bench.now) is None
+    bench.d.withdraw(again, at_us=0, intended=False)
+    again = bench.d.pick(bench.now)
+    assert again is not None
+    bench.d.unbuildable(again, code="BP417", message="", at_us=0)
+    assert bench.d.pick(bench.now) is not None
+    assert bench.d.pick(bench.now) is None
+
+
+def test_a_retry_goes_before_fresh_rows_once_it_is_due_and_the_earliest_first() -> None:
+    bench = Bench(concurrency=8)
+    bench.offer(*rows(5))
+    for chance in (0.8, 0.4):
+        bench.end(bench.start(), BUSY, chance=chance)
+    assert bench.pick().op.row == 3
+    assert bench.d.wakes_at(bench.now) == pytest.approx(0.1, abs=0.01)
+    picked = [bench.d.pick(0.5) for _ in range(3)]
+    assert [work.op.row for work in picked if work is not None] == [2, 1, 4]
+
+
+def test_retries_due_at_once_go_in_the_order_they_failed() -> None:
+    bench = Bench(concurrency=8)
+    bench.offer(*rows(3))
+    for _ in range(3):
+        bench.end(bench.start(), BUSY, chance=0.0)
+        bench.now = 0.0
+    picked = [bench.d.pick(0.5) for _ in range(3)]
+    assert [work.op.row for work in picked if work is not None] == [1, 2, 3]
+
+
+def test_no_fresh_row_is_begun_while_ten_thousand_wait_for_another_attempt() -> None:
+    """What bounds memory in a storm of 429s."""
+    bench = Bench(rate="1000000/s", concurrency=20_000)
+    bench.offer(*rows(RETRIES_MAX + 3))
+    bench.run(OK)
+    works = [bench.send(bench.pick()) for _ in range(RETRIES_MAX)]
+    for work in works[:-1]:
+        bench.end(work, SLOW)
+    fresh = bench.d.pick(bench.now)
+    assert fresh is not None
+    bench.d.withdraw(fresh, at_us=0, intended=False)
+    bench.end(works[-1], SLOW)
+    assert bench.d.pick(bench.now) is None
+    assert bench.d.pick(bench.now + 60.0) in works
+
+
+@pytest.mark.parametrize("known", [{}, {"doubted": True}, {"open": True}])
+def test_a_row_whose_body_cannot_be_built_ends_unsent(known: dict[str, object]) -> None:
+    """Rejected, or unknown if an earlier attempt may have been applied."""
+    bench = Bench()
+    bench.offer(row(1, **known))
+    settled = bench.d.unbuildable(bench.pick(), code="BP417", message="no such file", at_us=9)
+    assert settled == Outcome(
+        row=1,
+        attempt=0,
+        stage=Stage.PATCH,
+        state=RowState.UNKNOWN if known else RowState.REJECTED,
+        at_us=9,
+        code="BP417",
+        error="no such file",
+    )
+    assert (bench.d.in_slots, bench.d.in_flight, bench.finished()) == (0, 0, True)
+
+
+@pytest.mark.parametrize("intended", [True, False])
+def test_a_stop_takes_an_unsent_row_back(*, intended: bool) -> None:
+    """With its intent, if one was made; the row waits again, before all others."""
+    bench = Bench()
+    bench.offer(*rows(2))
+    work = bench.pick()
     bench.d.intend(work, at_us=0, now_s=0.0)
     bench.d.stop(Stop(why=Why.SIGNAL, code="BP503", reason="signal", exit_code=130))
-    (record,) = bench.d.withdraw(work, at_us=0, intended=True)
+    records = bench.d.withdraw(work, at_us=0, intended=intended)
+    assert [isinstance(record, Setback) and record.withdrawn for record in records] == [True] * intended
+    assert bench.d.waiting == 2
+    assert bench.finished()
+
+
+def test_a_row_that_was_put_back_is_the_next() -> None:
+    bench = Bench()
+    bench.offer(*rows(2))
+    work = bench.pick()
+    bench.d.withdraw(work, at_us=0, intended=False)
+    assert bench.pick() is work
+
+
+def test_what_binds_the_run_is_told() -> None:
+    bench = Bench(rate="10/s", concurrency=1, attempts=20)
+    bench.offer(*rows(60))
+    assert bench.d.bound_by == "rate"
+    work = bench.start()
+    assert bench.d.bound_by == "concurrency"
+    bench.end(work, SLOW)
+    bench.d.ready_at(bench.now)
+    assert bench.d.bound_by == "the API's own limit"
+    while bench.d.breaker.openings == 0:
+        bench.end(bench.start(), BUSY)
+    assert bench.d.bound_by == "waiting for the API"
+
+
+# ── speed ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_throttle_holds_the_whole_lane_and_lowers_the_speed() -> None:
+    bench = Bench(rate="10/s")
+    bench.offer(*rows(2))
+    bench.end(bench.start(), SLOW, chance=0.0)
+    assert bench.d.ready_at(bench.now) >= 2.0
+    assert bench.d.pacer.speed == pytest.approx(7.0)
+    (notice,) = bench.d.take_notices()
+    assert notice == Notice(code="BP406", message="the API asked to slow down: 7/s from now")
+    assert bench.d.take_notices() == []
+
+
+@pytest.mark.parametrize(("latency_ms", "cuts"), [(100, 2), (3000, 1)])
+def test_answers_to_what_was_already_under_way_cut_the_speed_once(latency_ms: int, cuts: int) -> None:
+    """Two throttles two seconds apart are one event if answers take three."""
+    bench = Bench(rate="10/s", concurrency=8)
+    bench.offer(*rows(4))
+    for _ in range(2):
+        settled = bench.d.ended(bench.start(), replace(ending(OK, now_s=bench.now), latency_us=latency_ms * 1000))
+        assert isinstance(settled, Outcome)
+        bench.d.settled(settled, 1)
+    works = [bench.start() for _ in range(2)]
+    bench.end(works[0], SLOW)
+    bench.now += 2.0
+    bench.end(works[1], SLOW)
+    assert len(bench.d.take_notices()) == cuts
+
+
+def test_a_quota_that_is_used_up_holds_the_lane_and_nothing_else() -> None:
+    bench = Bench(rate="10/s")
+    bench.offer(*rows(2))
+    assert isinstance(bench.end(bench.start(), PAUSED), Outcome)
+    assert bench.d.ready_at(bench.now) == 30.0
+    assert bench.d.pacer.speed == 10.0
+
+
+def test_only_a_throttle_holds_the_lane() -> None:
+    """A row's own backoff lets the others go on."""
+    bench = Bench(rate="10/s")
+    bench.offer(*rows(2))
+    bench.end(bench.start(), BUSY, chance=0.9)
+    assert bench.d.ready_at(bench.now) < 0.11
+
+
+def test_every_send_is_counted_and_every_grant_is_under_way_until_it_ends() -> None:
+    bench = Bench()
+    bench.offer(*rows(3))
+    bench.run(OK)
+    works = [bench.start(), bench.start()]
+    assert (bench.d.in_flight, bench.d.in_slots, bench.d.tally.sends) == (2, 2, 3)
+    bench.end(works[0], BUSY)
+    assert (bench.d.in_flight, bench.d.in_slots, bench.d.tally.sends) == (1, 1, 3)
+
+
+# ── when a run stops ─────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("verdict", "exit_code", "maybe"), [(HALT, 4, False), (WRONG_TARGET, 3, True)])
+def test_a_halt_stops_and_leaves_its_row_pending(verdict: Verdict, exit_code: int, *, maybe: bool) -> None:
+    """In doubt, if it may have been applied; no attempt is used up."""
+    bench = Bench(attempts=1)
+    bench.offer(*rows(2))
+    record = bench.run(verdict)[-1]
     assert isinstance(record, Setback)
-    assert record.withdrawn
-    assert bench.d.finished
+    assert (record.counted, record.maybe_applied, record.code) == (False, maybe, verdict.code)
+    assert bench.stopped() == Stop(why=Why.HALT, code=verdict.code or "", reason=verdict.message, exit_code=exit_code)
+    assert bench.d.pick(9.0) is None
+    assert bench.d.waiting == 2
+    assert bench.finished()
+
+
+def test_a_halt_that_does_not_say_how_ends_as_a_stop() -> None:
+    bench = Bench()
+    bench.offer(row(1))
+    bench.run(Verdict(kind=VerdictKind.HALT))
+    assert bench.stopped() == Stop(why=Why.HALT, code="BP901", reason="", exit_code=3)
+
+
+def test_what_is_in_flight_when_the_run_stops_is_still_settled() -> None:
+    bench = Bench()
+    bench.offer(*rows(4))
+    bench.run(OK)
+    works = [bench.start() for _ in range(3)]
+    bench.end(works[0], HALT)
+    assert isinstance(bench.end(works[1], OK), Outcome)
+    assert isinstance(bench.end(works[2], BUSY), Setback)
+    assert bench.finished()
+
+
+def test_the_guard_stops_the_run() -> None:
+    bench = Bench(max_failed=1)
+    bench.offer(*rows(8))
+    bench.run(FINAL)
+    assert bench.stopped() is None
+    bench.run(FINAL)
+    reason = "2 of 2 rows tried failed; allowed are 1"
+    assert bench.stopped() == Stop(why=Why.GUARD, code="BP501", reason=reason, exit_code=3)
+    assert bench.d.take_notices() == [Notice(code="BP501", message=reason)]
+
+
+def test_a_share_that_may_fail_waits_for_enough_rows() -> None:
+    bench = Bench(max_failed="50%", min_tried=4, concurrency=1)
+    bench.offer(*rows(8))
+    bench.run(FINAL, FINAL, FINAL)
+    assert bench.stopped() is None
+    bench.run(OK)
+    reason = "3 of 4 rows tried failed; allowed are 50%"
+    assert bench.stopped() == Stop(why=Why.GUARD, code="BP501", reason=reason, exit_code=3)
+
+
+def test_the_guard_is_silent_once_the_run_stops() -> None:
+    bench = Bench(max_failed=0)
+    bench.offer(*rows(3))
+    works = [bench.start()]
+    bench.d.stop(stop(Why.GUARD))
+    bench.end(works[0], FINAL)
+    assert [notice.message for notice in bench.d.take_notices()] == ["GUARD"]
+
+
+@pytest.mark.parametrize("first", [why for why in Why if why])
+@pytest.mark.parametrize("second", [why for why in Why if why])
+def test_the_strongest_reason_to_stop_stands_and_the_first_of_two_alike(first: Why, second: Why) -> None:
+    """A signal outranks a guard, a refused key a signal; only what changes the reason is told."""
+    bench = Bench()
+    bench.d.stop(stop(first, exit_code=1))
+    bench.d.stop(stop(second, exit_code=2))
+    assert bench.stopped() == (stop(second, exit_code=2) if second > first else stop(first, exit_code=1))
+    assert len(bench.d.take_notices()) == 1 + (second > first)
+
+
+# ── outages ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_an_api_that_is_never_reached_stops_the_run_with_its_rows_pending() -> None:
+    """Naming the host; the attempts that were used up are not held against the rows."""
     bench = Bench(attempts=2)
     bench.offer(row(1))
     records = bench.run(NEVER, NEVER)
     assert not any(isinstance(record, Outcome) for record in records)
-    assert bench.d.stopped is not None
-    assert (bench.d.stopped.code, bench.d.stopped.exit_code) == ("BP407", 3)
+    reason = "the API was never reached: refused (api.example)"
+    assert bench.stopped() == Stop(why=Why.OUTAGE, code="BP407", reason=reason, exit_code=3)
+    assert bench.d.waiting == 1
+    assert bench.finished()
 
 
-def test_an_outage_opens_the_breaker_within_twenty_answers_and_stops_at_the_third() -> None:
-    """Rows stay pending; three openings, two waits of a minute, and few requests in all."""
+def test_an_api_that_most_rows_never_reach_stops_the_run_at_the_first_opening() -> None:
+    bench = Bench(attempts=20)
+    bench.offer(*rows(40))
+    bench.run(*[NEVER] * 20)
+    reason = "the API was never reached: refused (api.example)"
+    assert bench.stopped() == Stop(why=Why.OUTAGE, code="BP407", reason=reason, exit_code=3)
+
+
+@pytest.mark.parametrize("reached", [OK, BUSY, SLOW, FINAL, LATE])
+def test_an_api_that_was_reached_once_is_not_called_unreachable(reached: Verdict) -> None:
+    """Any answer shows it, and so does a request that was sent and not answered."""
+    bench = Bench(attempts=3)
+    bench.offer(*rows(2))
+    work = bench.start()
+    bench.end(work, reached)
+    bench.run(*[NEVER] * (3 if isinstance(bench.records[-1], Outcome) else 5))
+    assert bench.stopped() is None
+    last = bench.records[-1]
+    assert isinstance(last, Outcome)
+    assert last.state in {RowState.EXHAUSTED, RowState.UNKNOWN}
+
+
+@pytest.mark.parametrize("verdict", [DOUBT, LATE, BUSY])
+def test_an_outage_opens_the_breaker_within_twenty_answers_and_stops_at_the_third(verdict: Verdict) -> None:
+    """Rows stay pending; three openings, two waits of a minute, and few requests in all. Stalls are an outage too."""
     bench = Bench(attempts=20, concurrency=8)
-    bench.offer(*[row(n) for n in range(1, 200)])
+    bench.offer(*rows(200))
     sent = 0
-    while bench.d.stopped is None:
-        bench.end(bench.start(), DOUBT)
+    opened_after: list[int] = []
+    while bench.stopped() is None:
+        bench.end(bench.start(), verdict)
         sent += 1
-    assert bench.d.stopped.code == "BP502"
-    assert sent <= 22
-    assert bench.now >= 120
+        if bench.d.breaker.openings > len(opened_after):
+            opened_after.append(sent)
+    assert opened_after == [20, 21, 22]
+    assert bench.stopped() == Stop(
+        why=Why.OUTAGE,
+        code="BP502",
+        reason="the API seems to be down: 3 times most answers were failures",
+        exit_code=3,
+    )
+    assert 2 * OPEN_S <= bench.now < 2 * OPEN_S + 10
     assert not any(isinstance(record, Outcome) for record in bench.records)
+    waiting = Notice(code="BP502", message="the API seems to be down: waiting 60 s, then probing")
+    assert bench.d.take_notices()[:-1] == [waiting] * 2
+
+
+def test_nothing_leaves_while_the_breaker_is_open_not_even_what_was_in_line() -> None:
+    """A request whose intent was durable when it opened waits with all the others."""
+    bench = Bench(attempts=20, concurrency=8)
+    bench.offer(*rows(60))
+    bench.run(*[BUSY] * 19)
+    works = [bench.start(), bench.pick()]
+    opened_at = bench.now
+    bench.end(works[0], BUSY)
+    assert bench.breaker() is BreakerState.OPEN
+    assert bench.d.ready_at(bench.now) == opened_at + OPEN_S
+    bench.send(works[1])
+    assert bench.now >= opened_at + OPEN_S
+
+
+def test_probes_go_one_at_a_time_and_use_no_attempt_up() -> None:
+    bench = Bench(attempts=2, concurrency=8)
+    bench.offer(*rows(60))
+    bench.run(*[BUSY] * 20)
+    probe = bench.start()
+    assert bench.now >= OPEN_S
+    assert probe.probe
+    assert bench.d.pick(bench.now + 1) is None
+    record = bench.end(probe, BUSY)
+    assert isinstance(record, Setback)
+    assert not record.counted
+    assert bench.d.breaker.openings == 2
+
+
+def test_a_probe_that_may_have_been_applied_leaves_its_row_in_doubt() -> None:
+    bench = Bench(attempts=3, concurrency=8)
+    bench.offer(*rows(60))
+    bench.run(*[BUSY] * 20)
+    probe = bench.start()
+    bench.end(probe, DOUBT)
+    assert (probe.doubted, probe.tried) == (True, 1)
+
+
+def test_a_throttled_probe_says_nothing_about_the_outage() -> None:
+    """The API answers, but it is not known yet whether it works."""
+    bench = Bench(attempts=20, concurrency=8)
+    bench.offer(*rows(60))
+    bench.run(*[BUSY] * 20, SLOW)
+    assert bench.breaker() is BreakerState.PROBING
+    bench.run(OK, OK)
+    assert bench.breaker() is BreakerState.PROBING
+    bench.run(OK)
+    assert bench.breaker() is BreakerState.CLOSED
 
 
 def test_after_an_outage_the_run_goes_on_at_half_speed() -> None:
     bench = Bench(attempts=20, rate="100/s")
-    bench.offer(*[row(n) for n in range(1, 200)])
+    bench.offer(*rows(200))
     while bench.d.breaker.openings == 0:
         bench.end(bench.start(), BUSY)
-    for _ in range(3):
-        bench.end(bench.start(), OK)
+    bench.d.take_notices()
+    bench.run(OK, OK, OK)
     assert bench.d.speed.at(bench.now) == pytest.approx(50.0)
+    assert bench.d.take_notices() == [Notice(code="BP502", message="the API answers again: going on at half speed")]
+    assert not bench.start().probe
+
+
+def test_a_row_that_fails_is_no_outage() -> None:
+    """Refusals of rows and throttles never open the breaker, however many."""
+    bench = Bench(concurrency=1)
+    bench.offer(*rows(200))
+    bench.run(OK, *[FINAL] * 150)
+    assert bench.d.breaker.openings == 0
+
+
+def test_a_halt_tells_the_breaker_nothing() -> None:
+    bench = Bench(attempts=20, concurrency=8)
+    bench.offer(*rows(60))
+    bench.run(*[BUSY] * 20)
+    bench.end(bench.start(), HALT)
+    assert (bench.d.breaker.openings, bench.breaker()) == (1, BreakerState.PROBING)
+
+
+def test_a_slot_is_never_told_to_wake_in_the_past() -> None:
+    """An open breaker that waits for what is under way wakes nobody: the answer will."""
+    bench = Bench(attempts=20, concurrency=8)
+    bench.offer(*rows(60))
+    bench.run(*[BUSY] * 18)
+    works = [bench.start() for _ in range(3)]
+    bench.end(works[0], BUSY)
+    bench.end(works[1], BUSY)
+    assert bench.d.wakes_at(bench.now) <= bench.now + OPEN_S
+    late = bench.now + OPEN_S + 5
+    assert bench.d.pick(late) is None
+    assert bench.d.wakes_at(late) > late
+    bench.now = late
+    bench.end(works[2], LATE)
+    assert bench.d.breaker.openings == 1
+    assert bench.d.pick(late) is not None
+
+
+# ── whole runs ───────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass
+class Run:
+    """A whole run on a clock that jumps: slots, a gate in line, and answers that come after their time."""
+
+    bench: Bench
+    answers: Sequence[tuple[Verdict, float]]
+    stop_after_s: float = math.inf
+    line: deque[Work] = field(default_factory=deque)
+    under_way: list[tuple[float, int, Work, Verdict]] = field(default_factory=list)
+    heard: dict[int, list[Verdict]] = field(default_factory=lambda: defaultdict(list))
+    left: list[float] = field(default_factory=list)
+
+    def to_its_end(self) -> None:
+        """Run until it is finished; whatever must hold at every moment is asserted."""
+        d, told = self.bench.d, cycle(self.answers)
+        while not d.finished:
+            if self.bench.now >= self.stop_after_s:
+                d.stop(stop(Why.SIGNAL, exit_code=130))
+            self._fill_slots()
+            self._through_the_gate(told)
+            if not self._hear():
+                self._wait()
+
+    def _fill_slots(self) -> None:
+        bench = self.bench
+        while (work := bench.d.pick(bench.now)) is not None:
+            bench.records.append(bench.d.intend(work, at_us=0, now_s=bench.now))
+            self.line.append(work)
+        assert bench.d.wakes_at(bench.now) > bench.now
+        assert bench.d.in_flight <= bench.d.in_slots <= bench.concurrency
+
+    def _through_the_gate(self, told: cycle[tuple[Verdict, float]]) -> None:
+        d, now = self.bench.d, self.bench.now
+        if d.stopped is not None:
+            while self.line:
+                self.bench.records += d.withdraw(self.line.popleft(), at_us=0, intended=True)
+        while self.line and d.ready_at(now) <= now:
+            work = self.line.popleft()
+            d.grant(now)
+            d.sent(now)
+            assert d.breaker.state is not BreakerState.OPEN or now >= d.breaker.wakes_at_s
+            assert d.breaker.state is not BreakerState.PROBING or d.in_flight == 1
+            self.left.append(now)
+            verdict, after_s = next(told)
+            heapq.heappush(self.under_way, (now + after_s, len(self.left), work, verdict))
+
+    def _hear(self) -> bool:
+        if not self.under_way or self.under_way[0][0] > self.bench.now:
+            return False
+        _, _, work, verdict = heapq.heappop(self.under_way)
+        self.heard[work.op.row].append(verdict)
+        self.bench.end(work, verdict, chance=(len(self.left) % 7) / 7)
+        return True
+
+    def _wait(self) -> None:
+        d, now = self.bench.d, self.bench.now
+        if d.finished:
+            return
+        answer = self.under_way[0][0] if self.under_way else math.inf
+        signal = self.stop_after_s if d.stopped is None else math.inf
+        due = min(d.wakes_at(now), d.ready_at(now) if self.line else math.inf, answer, signal)
+        assert now < due < math.inf, "nothing is under way, and nothing will wake it"
+        self.bench.now = due
+
+
+ANSWERS = st.lists(
+    st.tuples(
+        st.sampled_from([OK, OK, OK, FINAL, DOUBT, LATE, BUSY, NEVER, SLOW, PAUSED, UNMADE]),
+        st.sampled_from([0.0, 0.1, 0.1, 0.1, 5.0, 119.0]),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+def expected_state(verdicts: list[Verdict], *, doubted: bool) -> RowState:
+    """Where a row ends that was answered so, said in other words than the dispatcher's."""
+    last = verdicts[-1]
+    if last.kind is VerdictKind.ACCEPTED:
+        return RowState.ACCEPTED
+    doubt = doubted or any(verdict.maybe_applied for verdict in verdicts)
+    if last.kind is VerdictKind.FINAL and (last.http_status is not None or not doubt):
+        return RowState.REJECTED
+    return RowState.UNKNOWN if doubt else RowState.EXHAUSTED
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    answers=ANSWERS,
+    count=st.integers(1, 40),
+    concurrency=st.integers(1, 9),
+    rate=st.sampled_from(["1/s", "30/min", "20/s", "1000/s"]),
+    attempts=st.integers(1, 4),
+    lost=st.booleans(),
+    max_failed=st.sampled_from(["100%", "10%", 3]),
+    stop_after_s=st.just(math.inf) | st.floats(0, 200),
+)
+@example(  # stalls longer than the breaker stays open: their answers are no probes
+    answers=[(LATE, 119.0)],
+    count=40,
+    concurrency=9,
+    rate="1000/s",
+    attempts=4,
+    lost=False,
+    max_failed="100%",
+    stop_after_s=math.inf,
+)
+def test_every_row_of_every_run_ends_once_or_waits_and_nothing_hangs(  # noqa: PLR0913
+    answers: list[tuple[Verdict, float]],
+    count: int,
+    concurrency: int,
+    rate: str,
+    attempts: int,
+    *,
+    lost: bool,
+    max_failed: int | str,
+    stop_after_s: float,
+) -> None:
+    """Records alternate as the table of states says, attempts are numbered through, and the rate holds."""
+    bench = Bench(attempts=attempts, concurrency=concurrency, rate=rate, max_failed=max_failed)
+    bench.offer(*[row(number, attempt=int(lost), open=lost) for number in range(1, count + 1)])
+    run = Run(bench, answers, stop_after_s)
+    run.to_its_end()
+    told: dict[int, list[Intent | Setback | Outcome]] = defaultdict(list)
+    for record in bench.records[lost * count :]:
+        assert isinstance(record, (Intent, Setback, Outcome))
+        told[record.row].append(record)
+    for number, records in told.items():
+        assert [isinstance(record, Intent) for record in records] == [True, False] * (len(records) // 2)
+        assert [record.attempt for record in records[::2]] == list(range(1 + lost, 1 + lost + len(records) // 2))
+        assert not any(isinstance(record, Outcome) for record in records[:-1])
+        counted = [record for record in records if isinstance(record, Setback) and record.counted]
+        assert len(counted) < max(attempts, 1 + lost) + (bench.stopped() is not None)
+        if isinstance(last := records[-1], Outcome):
+            assert last.state is expected_state(run.heard[number], doubted=lost)
+    ended = sum(isinstance(record, Outcome) for record in bench.records)
+    assert ended + bench.d.waiting == count
+    assert bench.d.waiting == 0 or bench.stopped() is not None
+    assert bench.d.in_slots == bench.d.in_flight == 0
+    assert bench.d.tally.sends == len(run.left)
+    assert most_in(run.left, 1.0) <= math.ceil(bench.d.limits.rate.per_s)
+    assert all(earlier <= later for earlier, later in pairwise(run.left))
+
+
+def test_a_brownout_of_one_in_five_finishes() -> None:
+    """Row 29 of the fault matrix: no breaker, every row accepted."""
+    bench = Bench(attempts=5, concurrency=8, rate="20/s")
+    bench.offer(*rows(300))
+    run = Run(bench, [(OK, 0.1)] * 4 + [(BUSY, 0.1)])
+    run.to_its_end()
+    assert bench.stopped() is None
+    assert bench.d.breaker.openings == 0
+    assert bench.d.tally.states == {RowState.ACCEPTED: 300}
+    assert len(run.left) <= 300 / 0.8 + 1
+
+
+def test_an_outage_of_stalled_answers_costs_one_round_of_slots_and_two_probes() -> None:
+    """Row 28: even where an answer takes longer to fail than the breaker stays open."""
+    bench = Bench(attempts=5, concurrency=8, rate="5/s")
+    bench.offer(*rows(300))
+    run = Run(bench, [(OK, 0.1)] + [(LATE, 119.0)] * 400)
+    run.to_its_end()
+    stopped = bench.stopped()
+    assert stopped is not None
+    assert stopped.code == "BP502"
+    assert len(run.left) <= 1 + 20 + 8 + 2
