@@ -50,7 +50,7 @@ class AdaptiveSpeed:
         if now_s - self._cut_at_s < max(CUT_PAUSE_S, round_trip_s):
             return False
         self._cut_at_s, self._ramping = now_s, False
-        self._speed = max(min(FLOOR_PER_S, self._limit), speed * CUT)
+        self._speed = max(min(FLOOR_PER_S, speed), speed * CUT)
         return True
 
     def ramp(self, now_s: float) -> None:

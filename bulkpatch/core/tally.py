@@ -28,6 +28,7 @@ class Tally:
         self.throttled = 0
         self._latencies: Counter[int] = Counter()
         self._sent_at_s: deque[float] = deque()
+        self._began_s = math.inf
 
     def settle(self, outcome: Outcome, copies: int) -> None:
         """Count a durable outcome, once for each of the ``copies`` rows that share it."""
@@ -43,13 +44,14 @@ class Tally:
         """Count a request that left."""
         self.sends += 1
         self._sent_at_s.append(at_s)
+        self._began_s = min(self._began_s, at_s)
 
     def rate(self, now_s: float) -> float:
-        """Requests per second over the last few seconds."""
+        """Requests per second over the last few seconds, or since the first request."""
         sent = self._sent_at_s
         while sent and sent[0] <= now_s - RATE_WINDOW_S:
             sent.popleft()
-        return len(sent) / min(RATE_WINDOW_S, max(1.0, now_s - sent[0])) if sent else 0.0
+        return len(sent) / min(RATE_WINDOW_S, max(1.0, now_s - self._began_s))
 
     def latency_ms(self, share: float) -> float | None:
         """The latency that ``share`` of the settled attempts stayed below."""

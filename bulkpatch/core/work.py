@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from bulkpatch.core.hints import WAIT_S_MAX
-from bulkpatch.core.lifecycle import may_become
+from bulkpatch.core.lifecycle import SETTLED, may_become
 from bulkpatch.model import Intent, Operation, Outcome, PendingRow, RowState, Setback, Stage, Verdict
 
 BACKOFF_S_MAX = 20.0
@@ -131,6 +131,7 @@ class Work:
 
     def outcome(self, state: RowState, ending: Ending) -> Outcome:
         """The attempt settled the row."""
+        assert state in SETTLED, state  # noqa: S101  (kept on in production)
         assert may_become(RowState.IN_FLIGHT, state), state  # noqa: S101  (kept on in production)
         verdict = ending.verdict
         return Outcome(
@@ -148,6 +149,7 @@ class Work:
 
     def unsent(self, state: RowState, code: str, message: str, at_us: int) -> Outcome:
         """The row is settled without another attempt."""
+        assert state in SETTLED, state  # noqa: S101  (kept on in production)
         assert may_become(RowState.PENDING, state), state  # noqa: S101  (kept on in production)
         return Outcome(
             row=self.op.row,

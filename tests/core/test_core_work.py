@@ -1,0 +1,200 @@
+"""A row counts its attempts, waits as the policy says, and makes the records that the ledger keeps."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from core_rig import BUSY, DOUBT, FINAL, OK, SLOW, ending, row
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulkpatch.core.hints import WAIT_S_MAX
+from bulkpatch.core.lifecycle import OPEN, TRANSITIONS
+from bulkpatch.core.work import BACKOFF_BASE_S, BACKOFF_S_MAX, SPREAD, THROTTLE_BASE_S, Why, Work
+from bulkpatch.model import Intent, Outcome, RowState, Setback, Stage, Verdict, VerdictKind
+
+
+def work(number: int = 1, *, attempts: int = 5, **known: object) -> Work:
+    """A row on its way."""
+    op, pending = row(number, **known)
+    return Work(op, pending, attempts=attempts)
+
+
+def throttle(asked_s: float | None) -> Verdict:
+    """The API asks to wait ``asked_s``, or to slow down only."""
+    return Verdict(kind=VerdictKind.RETRY, code="BP406", throttled=True, retry_after_s=asked_s)
+
+
+def test_the_constants_are_those_of_the_design() -> None:
+    assert (BACKOFF_S_MAX, BACKOFF_BASE_S, THROTTLE_BASE_S, SPREAD) == (20.0, 0.25, 1.0, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("tried", "most_s"), [(0, 0.25), (1, 0.25), (2, 0.5), (3, 1.0), (7, 16.0), (8, 20.0), (9, 20.0), (1000, 20.0)]
+)
+@pytest.mark.parametrize("chance", [0.0, 0.5, 0.999])
+def test_after_a_passing_failure_the_wait_doubles_up_to_twenty_seconds(
+    tried: int, most_s: float, chance: float
+) -> None:
+    """U(0, min(20 s, 0.25 s · 2ⁿ)), n from 0: the cut comes before the draw. Throttles do not lengthen it."""
+    assert work(tried=tried, throttled=9).wait_s(BUSY, chance) == pytest.approx(chance * most_s)
+
+
+@pytest.mark.parametrize(("throttled", "most_s"), [(0, 1.0), (1, 1.0), (2, 2.0), (5, 16.0), (6, 20.0), (10, 20.0)])
+@pytest.mark.parametrize("chance", [0.0, 0.5, 0.999])
+def test_after_a_throttle_without_a_time_the_wait_doubles_from_one_second(
+    throttled: int, most_s: float, chance: float
+) -> None:
+    """Other failures do not lengthen it."""
+    assert work(tried=9, throttled=throttled).wait_s(throttle(None), chance) == pytest.approx(chance * most_s)
+
+
+@pytest.mark.parametrize(
+    ("throttled", "asked_s", "chance", "wait_s"),
+    [
+        (1, 30.0, 0.0, 30.0),
+        (1, 30.0, 0.5, 31.5),
+        (5, 3.0, 0.5, 8.15),
+        (5, 3.0, 0.0, 3.0),
+        (1, 600.0, 0.5, 630.0),
+        (1, 10_000.0, 0.0, 600.0),
+    ],
+)
+def test_what_the_api_asks_for_is_waited_at_least_and_a_tenth_more_at_most(
+    throttled: int, asked_s: float, chance: float, wait_s: float
+) -> None:
+    """max(backoff, asked) + U(0, 10 % of asked): many clients return at once."""
+    assert work(throttled=throttled).wait_s(throttle(asked_s), chance) == pytest.approx(wait_s)
+
+
+@given(
+    tried=st.integers(0, 40),
+    throttled=st.integers(0, 40),
+    asked_s=st.none() | st.floats(0, 1e9),
+    chance=st.floats(0, 1, exclude_max=True),
+)
+def test_every_wait_is_bounded(tried: int, throttled: int, asked_s: float | None, chance: float) -> None:
+    waiting = work(tried=tried, throttled=throttled)
+    assert 0 <= waiting.wait_s(DOUBT, chance) <= BACKOFF_S_MAX
+    asked = min(asked_s or 0.0, WAIT_S_MAX)
+    assert asked <= waiting.wait_s(throttle(asked_s), chance) <= max(asked, BACKOFF_S_MAX) + SPREAD * asked
+
+
+@pytest.mark.parametrize(
+    ("known", "tried", "doubted", "allowed"),
+    [
+        ({}, 0, False, 5),
+        ({"tried": 2, "doubted": True}, 2, True, 5),
+        ({"tried": 4}, 4, False, 5),
+        ({"tried": 5}, 5, False, 6),
+        ({"tried": 9}, 9, False, 10),
+        ({"open": True}, 1, True, 5),
+        ({"tried": 4, "open": True}, 5, True, 6),
+    ],
+)
+def test_a_row_goes_on_where_the_ledger_left_it_and_always_has_one_attempt_more(
+    known: dict[str, object], tried: int, *, doubted: bool, allowed: int
+) -> None:
+    """An open intent was an attempt, and may have been applied."""
+    op, pending = row(1, attempt=7, throttled=3, copies=2, **known)
+    resumed = Work(op, pending, attempts=5)
+    assert (resumed.tried, resumed.doubted, resumed.allowed) == (tried, doubted, allowed)
+    assert (resumed.attempt, resumed.throttled, resumed.copies) == (7, 3, 2)
+    assert (resumed.first_s, resumed.probe, resumed.stage) == (math.inf, False, Stage.PATCH)
+
+
+def test_intents_are_numbered_on_from_the_last() -> None:
+    resumed = work(3, attempt=2)
+    assert [resumed.intent(10, 1.5), resumed.intent(20, 2.5)] == [
+        Intent(row=3, attempt=3, stage=Stage.PATCH, at_us=10, at_s=1.5),
+        Intent(row=3, attempt=4, stage=Stage.PATCH, at_us=20, at_s=2.5),
+    ]
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_setback_says_what_happened_and_how_long_the_row_waits(*, counted: bool) -> None:
+    set_back = work(3, attempt=2).setback(ending(DOUBT), wait_s=1.2345678, counted=counted)
+    assert set_back == Setback(
+        row=3,
+        attempt=2,
+        stage=Stage.PATCH,
+        at_us=7,
+        code="BP411",
+        error="500",
+        http_status=500,
+        latency_us=1000,
+        maybe_applied=True,
+        counted=counted,
+        wait_us=1_234_568,
+    )
+    assert not work().setback(ending(SLOW), wait_s=0, counted=counted).maybe_applied
+
+
+def test_a_setback_without_a_code_is_a_bug_with_a_code() -> None:
+    nameless = Verdict(kind=VerdictKind.RETRY)
+    assert work().setback(ending(nameless), wait_s=0, counted=True).code == "BP901"
+
+
+def test_what_was_withdrawn_was_no_attempt_and_what_was_lost_may_have_been_applied() -> None:
+    row_3 = work(3, attempt=2)
+    assert row_3.withdrawn(7) == Setback(
+        row=3,
+        attempt=2,
+        stage=Stage.PATCH,
+        at_us=7,
+        code="BP503",
+        error="not sent: the run stopped before its turn",
+        counted=False,
+        withdrawn=True,
+    )
+    assert row_3.lost(7) == Setback(
+        row=3,
+        attempt=2,
+        stage=Stage.PATCH,
+        at_us=7,
+        code="BP418",
+        error="the process ended before the answer came",
+        maybe_applied=True,
+    )
+
+
+def test_an_outcome_carries_the_last_attempt_and_the_replys_facts() -> None:
+    row_3 = work(3, attempt=2)
+    assert row_3.outcome(RowState.ACCEPTED, ending(OK, facts=b"{}")) == Outcome(
+        row=3,
+        attempt=2,
+        stage=Stage.PATCH,
+        state=RowState.ACCEPTED,
+        at_us=7,
+        http_status=200,
+        latency_us=1000,
+        facts=b"{}",
+    )
+    refused = row_3.outcome(RowState.REJECTED, ending(FINAL))
+    assert (refused.http_status, refused.code, refused.error, refused.facts) == (422, "BP401", "no", None)
+
+
+def test_an_unsent_outcome_has_no_answer_in_it() -> None:
+    assert work(3, attempt=2).unsent(RowState.REJECTED, "BP417", "no such file", 7) == Outcome(
+        row=3, attempt=2, stage=Stage.PATCH, state=RowState.REJECTED, at_us=7, code="BP417", error="no such file"
+    )
+
+
+@pytest.mark.parametrize("state", RowState)
+def test_an_outcome_that_the_table_does_not_have_is_a_bug(state: RowState) -> None:
+    """The assertions stay on: neither a sent row nor an unsent one ends where no arrow leads, or open."""
+    if state in TRANSITIONS[RowState.IN_FLIGHT] - OPEN:
+        assert work().outcome(state, ending(OK)).state is state
+    else:
+        with pytest.raises(AssertionError):
+            work().outcome(state, ending(OK))
+    if state in TRANSITIONS[RowState.PENDING] - OPEN:
+        assert work().unsent(state, "BP417", "", 0).state is state
+    else:
+        with pytest.raises(AssertionError):
+            work().unsent(state, "BP417", "", 0)
+
+
+def test_reasons_to_stop_are_ordered_by_their_strength() -> None:
+    assert sorted(Why) == [Why.NOT, Why.GUARD, Why.OUTAGE, Why.SIGNAL, Why.HALT, Why.BROKEN]
