@@ -104,7 +104,7 @@ def resume(run_name: str, options: Options) -> RunResult:
         header, counts = ledger.header(), ledger.counts()
         if header.dry_run:
             raise Mismatch("BP610", f"{header.run_id} was a dry run: it sent nothing")
-        if not sum(counts.get(state, 0) for state in OPEN):
+        if not sum(counts.get(state, 0) for state in OPEN) and _finished(folder):
             raise Mismatch("BP608", f"every row of {header.run_id} has its outcome; there is nothing to resume")
         options = replace(options, simulate=header.simulated)
         opened = _reopen(folder, header, options)
@@ -249,6 +249,14 @@ def _header(opened: Opened, options: Options, *, run_id: str, rows: int, parent:
         simulated=options.simulate,
         parent=parent,
     )
+
+
+def _finished(folder: Path) -> bool:
+    """Whether a process saw the run to its end. One that was killed before its report was not seen to it."""
+    try:
+        return bool(json.loads((folder / "run.json").read_text("utf-8"))["state"] == "finished")
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def _reopen(folder: Path, header: RunHeader, options: Options) -> Opened:
