@@ -8,6 +8,7 @@ and never makes a success unreadable.
 from __future__ import annotations
 
 import json
+import math
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import msgspec
@@ -15,12 +16,24 @@ from msgspec import Meta, Struct
 
 from bulkpatch.model import Answer, Reply
 from bulkpatch.prequel.facts import Facts, ModelFacts, decode_facts, encode_facts, parse_time
-from bulkpatch.prequel.values import DEPTH_MAX, too_deep
+from bulkpatch.prequel.values import DEPTH_MAX, INTEGER_MAX, too_deep
 
-__all__ = ["Facts", "ModelFacts", "decode_facts", "parse_time", "read_destination", "read_error_message"]
+__all__ = [
+    "SUCCESSES",
+    "Facts",
+    "ModelFacts",
+    "decode_facts",
+    "parse_time",
+    "read_destination",
+    "read_envelope",
+    "read_error_message",
+    "read_success",
+]
 
 Count = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 """A whole number that a 64-bit column holds."""
+SUCCESSES: Final = range(200, 300)
+"""HTTP statuses of which the body decides."""
 S = TypeVar("S", bound=Struct)
 
 
@@ -104,6 +117,7 @@ _NESTED: Final[dict[str, type[Struct]]] = {
 _NO_TRANSFER: Final = _Transfer()
 _NO_ERROR: Final = _ModelError()
 _TOO_DEEP: Final = f"JSON nested deeper than {DEPTH_MAX} levels"
+_BEYOND_ANY_NUMBER: Final = "a number that no reader holds"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
@@ -130,6 +144,56 @@ def read_error_message(reply: Reply) -> str:
         return _COMPLAINTS.decode(reply.body).message
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return ""
+
+
+def read_envelope(reply: Reply) -> dict[str, Any] | str:
+    """The envelope of any call, decoded whole, or why it is not understood. Never raises.
+
+    As strict as ``read_destination``, and over that no object names a key twice, since all of it is used.
+    A whole number written as ``1.0`` comes as ``1``, so that equal documents are equal JSON.
+    """
+    try:
+        _envelope(reply.body)
+        return _whole(reply.body)
+    except _NotUnderstood as problem:
+        return str(problem)
+
+
+def read_success(reply: Reply) -> dict[str, Any] | str:
+    """The envelope of a 2xx that says ``success`` and whose ``data`` is an object, or what it is instead. Never raises.
+
+    What it is instead is told in words, with the HTTP status at most, and nothing of the body.
+    """
+    if reply.status not in SUCCESSES:
+        return f"HTTP status {reply.status}"
+    envelope = read_envelope(reply)
+    if isinstance(envelope, str):
+        return envelope
+    if envelope["status"] != "success":
+        return "a status that is not success"
+    return envelope if isinstance(envelope.get("data"), dict) else "no data in it"
+
+
+def _whole(body: bytes) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(body.decode(), object_pairs_hook=_once_each, parse_float=_finite)
+    except ValueError:  # a whole number of thousands of digits, which the decoder above skipped
+        raise _NotUnderstood(_BEYOND_ANY_NUMBER) from None
+    return found
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _NotUnderstood("JSON with a key twice in one object")
+    return found
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise _NotUnderstood(_BEYOND_ANY_NUMBER)
+    return int(value) if value.is_integer() and abs(value) <= INTEGER_MAX else value
 
 
 def _envelope(body: bytes) -> _Envelope:

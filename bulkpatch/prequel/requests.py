@@ -56,6 +56,20 @@ def list_page(page_size: int = PAGE_SIZE_MAX, cursor: str | None = None) -> Requ
     return Request(method="GET", path=f"/destinations?page_size={page_size}{after}")
 
 
+def transfers(destination_id: str) -> Request:
+    """The newest transfers of one destination, as many as a page holds. Raises ``ValueError`` for a bad id."""
+    path = f"{_destination(destination_id)}/transfers?page_size={PAGE_SIZE_MAX}&order=desc"
+    return Request(method="GET", path=path)
+
+
+def start_transfer(destination_id: str) -> Request:
+    """Queue a transfer of all enabled models, not in full. Not repeatable: each call queues one more.
+
+    Raises ``ValueError`` for a bad id.
+    """
+    return Request(method="POST", path=f"{_destination(destination_id)}/transfer", body=b"{}")
+
+
 def _destination(destination_id: str) -> str:
     if not is_destination_id(destination_id):
         raise ValueError("a destination id is 1 to 128 letters, digits, _ and -")
