@@ -122,9 +122,10 @@ class PendingRow:
     """What the ledger knows of a row that is not settled.
 
     ``attempt`` is the number of the last intent (0: none). ``tried`` counts those that use up
-    ``attempts``, ``throttled`` those that do not (429, 503 with Retry-After). ``doubted``: one of
-    them may have been applied. ``open``: the last intent has no answer on record. ``copies`` counts
-    the rows that share its outcome, itself included.
+    ``attempts``, ``throttled`` those that do not (429, 503 with Retry-After); both are of the stage that
+    comes next. ``doubted``: a PATCH of them may have been applied. ``open``: the last intent, of ``open_stage``,
+    has no answer on record. ``passed`` is the last stage it came through. ``copies`` counts the rows that
+    share its outcome, itself included. The rest is what was seen of its destination.
     """
 
     row: int
@@ -135,7 +136,14 @@ class PendingRow:
     throttled: int = 0
     doubted: bool = False
     open: bool = False
+    open_stage: Stage | None = None
+    passed: Stage | None = None
     copies: int = 1
+    wave: int = 1
+    vendor: str | None = None
+    recipient_id: str | None = None
+    updated_at: str | None = None
+    live_digest: bytes | None = None
 
 
 # ── limits and guards ────────────────────────────────────────────────────────────────────────
@@ -184,6 +192,21 @@ class Guard:
 
     max_failed: Threshold
     min_tried: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """What must hold before the next wave. Unset parts ask for nothing.
+
+    ``transfers`` are waited for at most ``window_s``; of them, at most ``start_transfers`` are started by us.
+    """
+
+    failed: Threshold | None = None
+    soak_s: float = 0.0
+    approve: bool = False
+    transfers: float | None = None
+    window_s: float = 7200.0
+    start_transfers: int = 0
 
 
 # ── the wire ─────────────────────────────────────────────────────────────────────────────────
@@ -270,10 +293,16 @@ class Answer:
 
 
 class VerdictKind(StrEnum):
-    """What an attempt means for its row and its run."""
+    """What an attempt means for its row and its run.
+
+    ``ACCEPTED``: what the stage asked for was confirmed. ``LATER``: nothing went wrong, but it is to be asked
+    again. ``SKIP``: a guard of the row does not hold. ``FINAL``: no for good.
+    """
 
     ACCEPTED = "accepted"
     RETRY = "retry"
+    LATER = "later"
+    SKIP = "skip"
     FINAL = "final"
     HALT = "halt"
 
@@ -350,6 +379,50 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Passed:
+    """An attempt that brought its row through ``stage``; another stage follows. ``code`` says what was passed over."""
+
+    row: int
+    attempt: int
+    stage: Stage
+    at_us: int
+    http_status: int | None = None
+    latency_us: int | None = None
+    code: str | None = None
+    facts: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What the API showed of a row's destination before anything was written.
+
+    ``found`` is None where it could not be told. ``digest`` is of its readable configuration. ``before`` is the
+    compact JSON of the readable fields that the row sets, by path: what ``reverse`` goes back to.
+    """
+
+    row: int
+    at_us: int
+    found: bool | None
+    vendor: str | None = None
+    recipient_id: str | None = None
+    updated_at: str | None = None
+    digest: bytes | None = None
+    before: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What was found out later about a row that ended unknown: ``state`` is what it counts as from now on."""
+
+    row: int
+    at_us: int
+    state: RowState
+    code: str
+    error: str | None = None
+    facts: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
     """Something that was done to a run: a start, a stop, a change of limits. ``detail`` is JSON, free of secrets."""
 
@@ -359,7 +432,7 @@ class Act:
     detail: str = "{}"
 
 
-Record: TypeAlias = Intent | Setback | Outcome | Act
+Record: TypeAlias = Intent | Setback | Passed | Outcome | Sight | Settlement | Act
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import ParamSpec, Protocol, TypeVar
 
 from bulkpatch.errors import Problem
@@ -108,6 +108,32 @@ class Source(Protocol):
 
     def operations(self, wanted: Callable[[int, int], Sequence[int]]) -> Iterator[Sequence[Operation]]:
         """Stream the input in order; of each batch ``first``…``last`` compile the rows ``wanted`` names."""
+        ...
+
+
+class Sightings(Protocol):
+    """What was seen of the destinations that a plan is about; kept off memory, and gone with the process."""
+
+    @property
+    def missing(self) -> int:
+        """How many of the wanted ids were not seen yet."""
+        ...
+
+    @property
+    def found(self) -> int:
+        """How many were."""
+        ...
+
+    def put(self, seen: Iterable[tuple[str, bytes]]) -> None:
+        """Keep the documents of wanted ids; those of others are dropped."""
+        ...
+
+    def absentees(self) -> Iterator[str]:
+        """The wanted ids that were not seen, in order. Others may be put meanwhile."""
+        ...
+
+    def get(self, ids: Sequence[str]) -> Mapping[str, bytes]:
+        """The documents of those of ``ids`` that were seen."""
         ...
 
 

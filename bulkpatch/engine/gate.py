@@ -5,19 +5,37 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
+from typing import Protocol
 
-from bulkpatch.core.dispatcher import Dispatcher
+from bulkpatch.core.work import Stop
 from bulkpatch.ports import Ceiling, Clock
 
 
+class Turns(Protocol):
+    """Who says when the next request may leave."""
+
+    @property
+    def stopped(self) -> Stop | None:
+        """Set once nothing may leave any more."""
+        ...
+
+    def ready_at(self, now_s: float) -> float:
+        """When the next request may leave; infinite until one that was granted has left."""
+        ...
+
+    def grant(self, now_s: float) -> None:
+        """One request takes its place."""
+        ...
+
+
 class Gate:
-    """Lets requests leave one by one: the dispatcher's pacer spaces them, the ceiling holds a second time.
+    """Lets requests leave one by one: the pacer behind ``turns`` spaces them, the ceiling holds a second time.
 
     Only ``run`` ever awaits the ceiling, so it has exactly one waiter.
     """
 
-    def __init__(self, dispatcher: Dispatcher, ceiling: Ceiling, clock: Clock) -> None:
-        self._dispatcher = dispatcher
+    def __init__(self, turns: Turns, ceiling: Ceiling, clock: Clock) -> None:
+        self._turns = turns
         self._ceiling = ceiling
         self._clock = clock
         self._line: deque[asyncio.Future[bool]] = deque()
@@ -25,7 +43,7 @@ class Gate:
 
     async def pass_through(self) -> bool:
         """Wait for a place in the rate. False: the run stops, nothing may leave."""
-        if self._dispatcher.stopped is not None:
+        if self._turns.stopped is not None:
             return False
         place: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._line.append(place)
@@ -40,12 +58,12 @@ class Gate:
         """Serve the line until cancelled."""
         while True:
             self._changed.clear()
-            if self._dispatcher.stopped is not None:
+            if self._turns.stopped is not None:
                 self._turn_away()
             wait_s = self._wait_s()
             if wait_s <= 0:
                 await self._ceiling.admit()
-                if self._dispatcher.stopped is None:
+                if self._turns.stopped is None:
                     self._let_through()
                 continue
             try:
@@ -60,13 +78,13 @@ class Gate:
         if not self._line:
             return math.inf
         now_s = self._clock.monotonic()
-        return self._dispatcher.ready_at(now_s) - now_s
+        return self._turns.ready_at(now_s) - now_s
 
     def _let_through(self) -> None:
         while self._line:
             place = self._line.popleft()
             if not place.done():
-                self._dispatcher.grant(max(self._clock.monotonic(), self._dispatcher.ready_at(self._clock.monotonic())))
+                self._turns.grant(max(self._clock.monotonic(), self._turns.ready_at(self._clock.monotonic())))
                 place.set_result(True)
                 return
 

@@ -4,6 +4,7 @@
     ├── InvalidInput        exit 2      job, rows, flags or references: every problem at once
     ├── NotConfirmed        exit 2      a sending command without its consent
     ├── StoreFailed         exit 3      a secret store failed after the start; what was not sent stays pending
+    ├── Unreachable         exit 3      the fleet could not be read; nothing was written
     ├── KeyRefused          exit 4      the API refuses the key, or is not who it should be
     ├── Mismatch            exit 6      held by another process, or job, input or version moved
     ├── LedgerFailed        exit 8      damaged ledger, or a disk that is full or failing
@@ -33,6 +34,7 @@ __all__ = [
     "NotConfirmed",
     "Problem",
     "StoreFailed",
+    "Unreachable",
 ]
 
 
@@ -117,6 +119,12 @@ class NotConfirmed(BulkpatchError):
 
 class StoreFailed(BulkpatchError):
     """A reference gave nothing usable when its turn came: the run stops and can be resumed."""
+
+    exit_code = ExitCode.STOPPED
+
+
+class Unreachable(BulkpatchError):
+    """The API could not be reached or read for as long as it was tried; nothing was written to it."""
 
     exit_code = ExitCode.STOPPED
 

@@ -6,7 +6,7 @@ An answer is either understood whole or its problem is named in words that hold 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
@@ -172,3 +172,32 @@ def _text(node: Any, name: str) -> str | None:
 def _time(node: Any, name: str) -> str | None:
     text = _text(node, name)
     return None if parse_time(text) is None else text
+
+
+def pack(live: Live, paths: Sequence[str]) -> bytes:
+    """``live`` as compact JSON, its settings as far as ``paths`` go: what a plan keeps of a large fleet."""
+    kept = {path: value for path in paths if (value := value_at(live.settings, path)) is not MISSING}
+    times = (live.updated_at, live.transfer_started_at, live.transfer_status)
+    return _ENCODER.encode([live.destination_id, live.vendor, live.recipient_id, *times, live.digest.hex(), kept])
+
+
+def unpack(document: bytes) -> Live:
+    """What ``pack`` made. Raises ``ValueError`` for anything else."""
+    destination_id, vendor, recipient_id, updated_at, started_at, status, digest, kept = msgspec.json.decode(document)
+    settings: dict[str, Any] = {}
+    for path, value in kept.items():
+        *above, name = path.split(".")
+        node = settings
+        for step in above:
+            node = node.setdefault(step, {})
+        node[name] = value
+    return Live(
+        destination_id=destination_id,
+        vendor=vendor,
+        recipient_id=recipient_id,
+        updated_at=updated_at,
+        digest=bytes.fromhex(digest),
+        settings=settings,
+        transfer_started_at=started_at,
+        transfer_status=status,
+    )

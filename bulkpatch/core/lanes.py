@@ -1,0 +1,79 @@
+"""Which part of the fleet fails: one breaker for each lane, and one for the API as a whole.
+
+A lane is a vendor and how it signs in. One that fails is held while the others go on. The whole
+opens when what fails cannot be laid to one lane: most of the last answers were bad, and so were
+most of those that came from other lanes than the worst.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+
+from bulkpatch.core.breaker import BAD_SHARE, MIN_ANSWERS, WINDOW, Breaker, BreakerState
+
+OTHERS_MIN = 5
+"""Answers from other lanes than the worst that it takes to call it an outage."""
+
+
+class Lanes:
+    """Counts answers by lane. ``whole`` is asked by the dispatcher for every request."""
+
+    def __init__(self) -> None:
+        self.whole = Breaker()
+        self._of: dict[str, Breaker] = {}
+        self._slots: Counter[str] = Counter()
+        self._answers: deque[tuple[str, bool]] = deque(maxlen=WINDOW)
+
+    def breaker(self, lane: str) -> Breaker:
+        """The breaker of one lane."""
+        return self._of.setdefault(lane, Breaker())
+
+    def lets_through(self, lane: str, now_s: float) -> bool:
+        """Whether one more request of ``lane`` may start, as far as the lane goes."""
+        breaker = self.breaker(lane)
+        return not breaker.spent and breaker.lets_through(now_s, in_flight=self._slots[lane])
+
+    def entered(self, lane: str) -> None:
+        """A request of ``lane`` took a slot."""
+        self._slots[lane] += 1
+
+    def left(self, lane: str) -> None:
+        """It gave the slot back."""
+        self._slots[lane] -= 1
+
+    def is_probe(self, lane: str) -> bool:
+        """Whether what starts now in ``lane`` only tries whether it is well again."""
+        return BreakerState.PROBING in {self.breaker(lane).state, self.whole.state}
+
+    def record(self, lane: str, now_s: float, *, good: bool) -> tuple[BreakerState | None, BreakerState | None]:
+        """Count one answer: what changed for the lane, and for the whole."""
+        changed = self.breaker(lane).record(now_s, good=good)
+        if self.whole.state is not BreakerState.CLOSED:
+            return changed, self.whole.record(now_s, good=good)
+        self._answers.append((lane, good))
+        if not good and self._is_outage():
+            self._answers.clear()
+            return changed, self.whole.open(now_s)
+        return changed, None
+
+    def _is_outage(self) -> bool:
+        bad = Counter(lane for lane, good in self._answers if not good)
+        if len(self._answers) < MIN_ANSWERS or bad.total() < BAD_SHARE * len(self._answers):
+            return False
+        worst, most = bad.most_common(1)[0]
+        others = sum(lane != worst for lane, _ in self._answers)
+        return others >= OTHERS_MIN and bad.total() - most >= BAD_SHARE * others
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The lanes that opened for the last time, by name."""
+        return tuple(sorted(lane for lane, breaker in self._of.items() if breaker.spent))
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a lane, or the whole, is not closed and will be tried again."""
+        return any(one.state is not BreakerState.CLOSED and not one.spent for one in (self.whole, *self._of.values()))
+
+    def wakes_at(self) -> float:
+        """When an open breaker wants to be asked again; infinite if none is open."""
+        return min(one.wakes_at_s for one in (self.whole, *self._of.values()) if not one.spent or one is self.whole)
