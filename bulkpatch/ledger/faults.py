@@ -16,8 +16,8 @@ def contradicted() -> Broken:
 
 
 def unkeepable() -> Broken:
-    """A value has no form on the disk: a text that is no Unicode, a number beyond 64 bits."""
-    return Broken("BP901", "the ledger was given a value that it cannot keep")
+    """Something has no form on the disk: a text that is no Unicode, a number beyond 64 bits, an unknown record."""
+    return Broken("BP901", "the ledger was given a record that it cannot keep")
 
 
 def closed() -> LedgerFailed:

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias, assert_never
+from typing import TypeAlias
 
 from bulkpatch.ledger.faults import closed, contradicted, unkeepable
 from bulkpatch.model import (
@@ -66,12 +66,11 @@ class _Fate:
         return self.outcome or max(left, key=lambda setback: setback.attempt, default=None)
 
     def events(self) -> Sequence[_Event]:
-        """What happened, in order."""
+        """What happened, in order: by attempt, and of each the intent first and the outcome last."""
         told: list[_Event] = [*self.intents.values(), *self.setbacks.values()]
         if self.outcome is not None:
             told.append(self.outcome)
-        order = {Intent: 0, Setback: 1, Outcome: 2}
-        return sorted(told, key=lambda event: (event.attempt, order[type(event)]))
+        return sorted(told, key=lambda event: event.attempt)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,7 +99,7 @@ class _Facts:
             case Act():
                 self.acts.append(record)
             case _:
-                assert_never(record)
+                raise unkeepable()
 
 
 class MemoryLedger:
@@ -137,8 +136,8 @@ class MemoryLedger:
     def commit(self, records: Sequence[Record]) -> None:
         """Keep all of ``records``, in order. Raises ``Broken``, and then none of it is there."""
         facts = self._held
-        keys = [key for record in records if (key := _key(record)) is not None]
         self._closed = True  # until nothing can fail any more
+        keys = [key for record in records if (key := _key(record)) is not None]
         _refuse_unkeepable(text for record in records for text in _texts(record))
         if len(set(keys)) < len(keys) or not facts.keys.isdisjoint(keys):
             raise contradicted()
@@ -221,7 +220,7 @@ def _key(record: Record) -> Hashable | None:
         case Act():
             return None
         case _:
-            assert_never(record)
+            raise unkeepable()
 
 
 def _texts(record: Record) -> Sequence[str | None]:
@@ -234,7 +233,7 @@ def _texts(record: Record) -> Sequence[str | None]:
         case Act():
             return record.kind, record.actor, record.detail
         case _:
-            assert_never(record)
+            raise unkeepable()
 
 
 def _refuse_unkeepable(texts: Iterable[str | None]) -> None:

@@ -12,9 +12,10 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from bulkpatch.errors import BulkpatchError, ExitCode, LedgerFailed, Mismatch
-from bulkpatch.ledger.faults import closed, disk_faults
+from bulkpatch.ledger.faults import closed, disk_faults, unkeepable
 from bulkpatch.model import (
     Act,
     InputFile,
@@ -198,6 +199,7 @@ class SqliteLedger:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection: sqlite3.Connection | None = connection
+        self._readers: WeakSet[sqlite3.Cursor] = WeakSet()
         self._header = _header(connection)
 
     @property
@@ -214,6 +216,8 @@ class SqliteLedger:
         """One transaction, one fsync. Raises ``LedgerFailed`` or ``Broken``, and then none of it is there."""
         db = self._db
         try:
+            if not all(type(record) in _INSERTS for record in records):
+                raise unkeepable()  # noqa: TRY301  (ends the use of the ledger, as every refusal does)
             with disk_faults():
                 db.execute("BEGIN IMMEDIATE")
                 for kind, statement in _INSERTS.items():
@@ -225,6 +229,7 @@ class SqliteLedger:
         except BaseException:
             # Whatever it was: with the connection goes the half-made transaction, so nobody reads or commits it.
             self._connection = None
+            self._end_reading()
             db.close()
             raise
 
@@ -266,7 +271,7 @@ class SqliteLedger:
     def outcome_rows(self, batch: int = 50_000) -> Iterator[Sequence[OutcomeRow]]:
         """See ports.Ledger."""
         with disk_faults():
-            cursor = self._db.execute(sql("outcome_rows"))
+            cursor = self._read("outcome_rows")
             while lines := cursor.fetchmany(batch):
                 yield [OutcomeRow(*line) for line in lines]
 
@@ -274,8 +279,18 @@ class SqliteLedger:
         """Input rows in one of ``states``, ascending; ``not_attempted`` means without an outcome."""
         names = json.dumps(sorted(state.value for state in states))
         with disk_faults():
-            for (row,) in self._db.execute(sql("row_numbers"), {"states": names}):
+            for (row,) in self._read("row_numbers", states=names):
                 yield row
+
+    def _read(self, name: str, **parameters: Any) -> sqlite3.Cursor:
+        cursor = self._db.execute(sql(name), parameters)
+        self._readers.add(cursor)
+        return cursor
+
+    def _end_reading(self) -> None:
+        """A reader that was left halfway would keep the closed file open and its locks held."""
+        for cursor in list(self._readers):
+            cursor.close()
 
     def story(self, destination_id: str) -> Sequence[tuple[int, Sequence[Intent | Setback | Outcome]]]:
         """See ports.Ledger."""
@@ -299,6 +314,7 @@ class SqliteLedger:
         if connection is not None:
             with disk_faults():
                 try:
+                    self._end_reading()
                     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 finally:
                     connection.close()
