@@ -1,0 +1,488 @@
+"""What every ledger promises: the one on SQLite and its twin in memory pass this one suite."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+from ledger_rig import (
+    LEDGERS,
+    Book,
+    MemoryShelf,
+    Shelf,
+    SqliteShelf,
+    act,
+    header,
+    intent,
+    lost,
+    outcome,
+    seed,
+    seeds,
+    setback,
+    throttled,
+    withdrawn,
+)
+
+from bulkpatch.core.lifecycle import SETTLED
+from bulkpatch.errors import Broken, ExitCode, LedgerFailed
+from bulkpatch.model import InputFile, OutcomeRow, PendingRow, Record, RowState, Stage
+
+S = RowState
+READS: Sequence[Callable[[Book], object]] = (
+    lambda book: book.pending_between(1, 20),
+    lambda book: book.counts(),
+    lambda book: book.recent_sends(0),
+    lambda book: book.acts(),
+    lambda book: list(book.outcome_rows()),
+    lambda book: list(book.row_numbers({S.ACCEPTED})),
+    lambda book: book.story("d1"),
+)
+READ_NAMES = ("pending_between", "counts", "recent_sends", "acts", "outcome_rows", "row_numbers", "story")
+
+
+@pytest.fixture(params=LEDGERS)
+def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shelf]:
+    """A place for the ledger under test."""
+    with closing(SqliteShelf(tmp_path) if request.param == "sqlite" else MemoryShelf()) as made:
+        yield made
+
+
+@pytest.fixture
+def book(shelf: Shelf) -> Book:
+    """Twenty rows; 10 follows 9 and 20 follows 19."""
+    return shelf.seed(header(), seeds(20))
+
+
+def rows_of(book: Book) -> dict[int, OutcomeRow]:
+    """The report's view, by row."""
+    return {row.row: row for batch in book.outcome_rows() for row in batch}
+
+
+def pending_of(book: Book, row: int) -> PendingRow:
+    """What is known of one row that is not settled."""
+    (found,) = book.pending_between(row, row)
+    return found
+
+
+# ── what it was seeded with ──────────────────────────────────────────────────────────────────
+
+
+def test_the_header_comes_back_with_the_rows_counted(shelf: Shelf) -> None:
+    """Whatever number was announced, the header says how many rows were seeded; nothing else of it moves."""
+    inputs = (
+        InputFile(path="/in/ü.csv", size=2**40, mtime_ns=1_764_000_000_123_456_789, sha256="ab"),
+        InputFile(path="b.csv", size=0, mtime_ns=0, sha256=""),
+    )
+    said = header(
+        rows=999, inputs=inputs, label_names=("customer", "größe"), dry_run=True, simulated=True, parent="j-0"
+    )
+    book = shelf.seed(said, [[seed(1)], [], [seed(2), seed(3)]])
+    assert book.header() == replace(said, rows=3)
+    assert shelf.reopen().header() == replace(said, rows=3)
+
+
+def test_a_fresh_ledger_knows_its_rows_and_nothing_else(book: Book) -> None:
+    assert book.counts() == {S.PENDING: 20}
+    assert book.pending_between(1, 2) == [
+        PendingRow(row=1, destination_id="d1", digest=b"x" * 32),
+        PendingRow(row=2, destination_id="d2", digest=b"x" * 32),
+    ]
+    assert (list(book.acts()), list(book.recent_sends(0))) == ([], [])
+    assert list(book.story("d1")) == [(1, [])]
+    assert rows_of(book)[1] == OutcomeRow(
+        row=1,
+        destination_id="d1",
+        state="pending",
+        stage="patch",
+        wave=1,
+        attempts=0,
+        http_status=None,
+        code=None,
+        error=None,
+        fields='["name"]',
+        sent_at_us=None,
+        finished_at_us=None,
+        latency_us=None,
+        facts=None,
+        labels="[]",
+    )
+
+
+def test_a_run_without_rows_is_a_run(shelf: Shelf) -> None:
+    book = shelf.seed(header(rows=5), [])
+    assert book.header().rows == 0
+    assert (dict(book.counts()), list(book.outcome_rows()), list(book.pending_between(1, 9))) == ({}, [], [])
+
+
+def test_row_numbers_may_have_gaps_and_come_in_any_order(shelf: Shelf) -> None:
+    """A retry keeps the numbers that its rows had; every answer ascends by them."""
+    book = shelf.seed(header(), [[seed(20), seed(7)], [seed(3, lead=None), seed(1_000_000_007)]])
+    assert book.header().rows == 4
+    assert [row.row for row in book.pending_between(1, 20)] == [3, 7, 20]
+    assert [row.row for row in book.pending_between(4, 19)] == [7]
+    assert [row.row for row in book.pending_between(8, 19)] == []
+    assert list(rows_of(book)) == [3, 7, 20, 1_000_000_007]
+    assert list(book.row_numbers({S.NOT_ATTEMPTED})) == [3, 7, 20, 1_000_000_007]
+
+
+def test_a_row_number_stands_once(shelf: Shelf) -> None:
+    with pytest.raises(Broken) as refused:
+        shelf.seed(header(), [[seed(1)], [seed(2), seed(1)]])
+    assert refused.value.code == "BP901"
+
+
+def test_the_bounds_of_pending_rows_are_inclusive(book: Book) -> None:
+    assert [row.row for row in book.pending_between(3, 5)] == [3, 4, 5]
+    assert [row.row for row in book.pending_between(5, 3)] == []
+    assert [row.row for row in book.pending_between(0, 1)] == [1]
+    assert [row.row for row in book.pending_between(18, 99)] == [18, 19]
+
+
+def test_labels_and_fields_come_back_as_they_were(shelf: Shelf) -> None:
+    """None is JSON null and no empty text; quotes, line ends, NUL and all of Unicode survive."""
+    labels = (None, "", "null", 'Çelik "& Söhne"', "a\nb\r\t\\", "\x00", "𝄞\u2028\U0010ffff")
+    fields = ("postgres.password_auth.password", "größe", 'a"b')
+    book = shelf.seed(header(), [[seed(1, labels=labels, fields=fields, wave=3), seed(2, fields=())]])
+    shown = rows_of(book)
+    assert tuple(json.loads(shown[1].labels)) == labels
+    assert tuple(json.loads(shown[1].fields)) == fields
+    assert shown[1].wave == 3
+    assert (shown[2].labels, shown[2].fields) == ("[]", "[]")
+
+
+def test_a_digest_is_any_bytes(shelf: Shelf) -> None:
+    digest = bytes(range(256))
+    book = shelf.seed(header(), [[seed(1, digest=digest)]])
+    assert pending_of(book, 1).digest == digest
+
+
+# ── what the attempts of a row came to ───────────────────────────────────────────────────────
+
+
+def test_an_intent_without_an_answer_is_in_flight(shelf: Shelf) -> None:
+    """And stays so when the process dies: the next one finds it open, and its record of the loss settles the doubt."""
+    book = shelf.seed(header(), seeds(20))
+    book.commit([intent(1)])
+    for _ in range(2):
+        assert book.counts() == {S.IN_FLIGHT: 1, S.PENDING: 19}
+        known, shown = pending_of(book, 1), rows_of(book)[1]
+        assert (known.attempt, known.tried, known.open, known.doubted) == (1, 0, True, False)
+        assert (shown.state, shown.attempts, shown.sent_at_us, shown.finished_at_us) == ("in_flight", 1, 10, None)
+        book = shelf.reopen()
+    book.commit([lost(1)])
+    known = pending_of(book, 1)
+    assert (known.attempt, known.tried, known.open, known.doubted) == (1, 1, False, True)
+    assert book.counts() == {S.PENDING: 20}
+
+
+def test_a_withdrawn_attempt_never_left(book: Book) -> None:
+    """It takes a number and nothing else: no try, no doubt, no send, no error."""
+    book.commit([intent(1), withdrawn(1)])
+    known = pending_of(book, 1)
+    assert (known.attempt, known.tried, known.throttled) == (1, 0, 0)
+    assert (known.doubted, known.open) == (False, False)
+    shown = rows_of(book)[1]
+    assert (shown.state, shown.attempts, shown.sent_at_us, shown.code, shown.error) == ("pending", 0, None, None, None)
+    assert (list(book.recent_sends(0)), dict(book.counts())) == ([], {S.PENDING: 20})
+
+
+@pytest.mark.parametrize(
+    ("one", "tried", "waits"),
+    [
+        (setback(1, wait_us=5), 1, 0),
+        (setback(1), 1, 0),
+        (throttled(1), 0, 1),
+        (setback(1, counted=False), 0, 0),
+        (withdrawn(1), 0, 0),
+        (replace(withdrawn(1), wait_us=5), 0, 0),
+    ],
+    ids=["counted", "counted, no wait", "throttled", "halted", "withdrawn", "withdrawn with a wait"],
+)
+def test_a_setback_is_a_try_or_a_wait_or_neither(book: Book, one: Record, tried: int, waits: int) -> None:
+    """What counts uses up an attempt; what does not, and waits, is throttled; a halt or a withdrawal is neither."""
+    book.commit([intent(1), one])
+    known = pending_of(book, 1)
+    assert (known.tried, known.throttled) == (tried, waits)
+
+
+def test_tries_and_waits_add_up(book: Book) -> None:
+    book.commit([intent(1), setback(1), intent(1, 2), throttled(1, 2), intent(1, 3), throttled(1, 3)])
+    book.commit([intent(1, 4), withdrawn(1, 4), intent(1, 5), setback(1, 5), intent(1, 6)])
+    known = pending_of(book, 1)
+    assert (known.attempt, known.tried, known.throttled, known.open) == (6, 2, 2, True)
+    assert rows_of(book)[1].attempts == 5
+
+
+def test_a_doubt_once_raised_stays(book: Book) -> None:
+    book.commit([intent(1), setback(1, maybe_applied=True), intent(1, 2), throttled(1, 2)])
+    book.commit([intent(2), setback(2)])
+    assert (pending_of(book, 1).doubted, pending_of(book, 2).doubted) == (True, False)
+
+
+def test_a_settled_row_is_pending_no_more(book: Book) -> None:
+    book.commit([intent(1), outcome(1), outcome(2, S.NOOP, attempt=0)])
+    assert [row.row for row in book.pending_between(1, 3)] == [3]
+
+
+def test_what_a_setback_says_shows_until_the_row_is_settled(book: Book) -> None:
+    """The last one that left counts, also while the next attempt is in flight."""
+    book.commit([intent(1), setback(1, http_status=500, latency_us=7), intent(1, 2), throttled(1, 2)])
+    book.commit([intent(1, 3), withdrawn(1, 3)])
+    shown = rows_of(book)[1]
+    assert (shown.state, shown.code, shown.error, shown.http_status) == ("pending", "BP406", "429", 429)
+    assert (shown.latency_us, shown.finished_at_us, shown.sent_at_us, shown.attempts) == (None, None, 10, 2)
+    book.commit([intent(1, 4)])
+    assert rows_of(book)[1].state == "in_flight"
+    assert rows_of(book)[1].code == "BP406"
+
+
+def test_an_outcome_alone_speaks_for_its_row(book: Book) -> None:
+    """Nothing of an earlier setback shines through where the outcome says nothing."""
+    facts = b'{"name":"\xc3\xbc"}\x00'
+    book.commit([intent(1), setback(1, http_status=500, latency_us=7), intent(1, 2, at_us=5)])
+    book.commit([outcome(1, attempt=2, at_us=77, stage=Stage.VERIFY, latency_us=3, facts=facts)])
+    book.commit([intent(2), setback(2, http_status=500, latency_us=7)])
+    book.commit([outcome(2, S.UNKNOWN, http_status=None, latency_us=None, code="BP417", error="no body")])
+    first, second = rows_of(book)[1], rows_of(book)[2]
+    assert (first.state, first.stage, first.http_status) == ("accepted", "verify", 200)
+    assert (first.code, first.error) == (None, None)
+    assert (first.sent_at_us, first.finished_at_us, first.latency_us, first.attempts) == (5, 77, 3, 2)
+    assert first.facts == facts
+    assert (second.state, second.http_status, second.latency_us) == ("unknown", None, None)
+    assert (second.code, second.error, second.attempts) == ("BP417", "no body", 1)
+
+
+def test_the_first_send_is_the_first_that_left(book: Book) -> None:
+    book.commit([intent(1, at_us=10), withdrawn(1), intent(1, 2, at_us=20), setback(1, 2), intent(1, 3, at_us=30)])
+    assert rows_of(book)[1].sent_at_us == 20
+
+
+def test_every_state_of_an_outcome_is_counted_and_named(shelf: Shelf) -> None:
+    states = sorted(SETTLED)
+    book = shelf.seed(header(), [[seed(row) for row in range(1, 21)]])
+    book.commit([outcome(row, state) for row, state in enumerate(states, start=1)])
+    assert book.counts() == {**dict.fromkeys(states, 1), S.PENDING: 20 - len(states)}
+    for row, state in enumerate(states, start=1):
+        assert list(book.row_numbers({state})) == [row]
+        assert rows_of(book)[row].state == state.value
+
+
+def test_row_numbers_ask_for_outcomes_or_for_none(book: Book) -> None:
+    """``not_attempted`` is a row without outcome, in flight or not; open states are no outcomes."""
+    book.commit([intent(1), outcome(1), intent(2), outcome(2, S.REJECTED), intent(3)])
+    assert list(book.row_numbers({S.ACCEPTED, S.REJECTED})) == [1, 2]
+    assert list(book.row_numbers({S.NOT_ATTEMPTED})) == list(range(3, 21))
+    assert list(book.row_numbers({S.REJECTED, S.NOT_ATTEMPTED})) == list(range(2, 21))
+    assert list(book.row_numbers({S.PENDING, S.IN_FLIGHT})) == []
+    assert list(book.row_numbers(frozenset())) == []
+
+
+# ── rows that follow another ─────────────────────────────────────────────────────────────────
+
+
+def test_a_lead_answers_for_its_followers(shelf: Shelf) -> None:
+    """They count and show as it does, with their own number, labels and wave; only the lead is to be sent."""
+    followers = [seed(row, destination_id="d1", lead=1, wave=2, labels=(f"copy {row}",)) for row in (3, 4)]
+    book = shelf.seed(header(), [[seed(1, labels=("first",)), seed(2), *followers]])
+    assert [(row.row, row.copies) for row in book.pending_between(1, 4)] == [(1, 3), (2, 1)]
+    assert list(book.pending_between(3, 4)) == []
+    book.commit([intent(1)])
+    assert book.counts() == {S.IN_FLIGHT: 3, S.PENDING: 1}
+    book.commit([setback(1, http_status=500)])
+    assert book.counts() == {S.PENDING: 4}
+    assert [rows_of(book)[row].http_status for row in (1, 2, 3, 4)] == [500, None, 500, 500]
+    book.commit([intent(1, 2), outcome(1, attempt=2, facts=b"{}")])
+    assert book.counts() == {S.ACCEPTED: 3, S.PENDING: 1}
+    assert list(book.row_numbers({S.ACCEPTED})) == [1, 3, 4]
+    shown = rows_of(book)
+    for row in (3, 4):
+        assert shown[row] == shown[1]._replace(row=row, wave=2, labels=f'["copy {row}"]')
+    assert shown[1].attempts == 2
+
+
+def test_every_row_of_an_id_tells_the_same_story(book: Book) -> None:
+    told: list[Record] = [intent(9), outcome(9)]
+    book.commit(told)
+    assert [(row, list(events)) for row, events in book.story("d9")] == [(9, told), (10, told)]
+
+
+# ── reading ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("batch", "sizes"), [(1, [1] * 20), (7, [7, 7, 6]), (10, [10, 10]), (20, [20]), (99, [20])])
+def test_outcome_rows_come_in_batches_and_in_input_order(book: Book, batch: int, sizes: list[int]) -> None:
+    batches = list(book.outcome_rows(batch))
+    assert [len(rows) for rows in batches] == sizes
+    assert [row.row for rows in batches for row in rows] == list(range(1, 21))
+
+
+def test_a_story_is_told_in_order(book: Book) -> None:
+    """Attempt by attempt, each with its answer, however the commits fell; every detail comes back."""
+    told: list[Record] = [
+        intent(4, at_us=2**52, at_s=0.1 + 0.2),
+        setback(4, stage=Stage.PRETEST, http_status=503, latency_us=12, wait_us=2**40, maybe_applied=True),
+        intent(4, 2),
+        withdrawn(4, 2),
+        intent(4, 3),
+        throttled(4, 3),
+        intent(4, 4),
+        lost(4, 4),
+        intent(4, 5),
+        outcome(4, S.UNVERIFIED, attempt=5, code="BP420", error="ü\n", facts=b"\x00\xff", stage=Stage.VERIFY),
+    ]
+    book.commit([act("started"), *told[:3], intent(5)])
+    book.commit([told[3], act("stopped")])
+    book.commit(told[4:])
+    ((row, events),) = book.story("d4")
+    assert row == 4
+    assert [repr(event) for event in events] == [repr(record) for record in told]
+
+
+def test_an_outcome_without_an_attempt_ends_the_story_of_those_before(book: Book) -> None:
+    """An outcome carries the number of the last attempt and stands after that attempt's setback."""
+    told: list[Record] = [intent(1), setback(1), outcome(1, S.REJECTED, code="BP417")]
+    book.commit([told[2]])
+    book.commit(told[:2])
+    book.commit([outcome(2, S.NOOP, attempt=0)])
+    assert [list(events) for _, events in book.story("d1")] == [told]
+    assert [list(events) for _, events in book.story("d2")] == [[outcome(2, S.NOOP, attempt=0)]]
+
+
+def test_an_id_that_is_not_there_has_no_story(book: Book) -> None:
+    assert [list(book.story(name)) for name in ("nobody", "", "D1", "d1 ")] == [[], [], [], []]
+
+
+def test_recent_sends_are_those_that_left_since_then(book: Book) -> None:
+    """Ascending in time, the moment itself included; settled, failed and lost ones too, withdrawn ones never."""
+    book.commit([intent(5, at_us=50, at_s=5.0), outcome(5), intent(4, at_us=40, at_s=4.0), setback(4)])
+    book.commit([intent(3, at_us=30, at_s=3.0), withdrawn(3), intent(2, at_us=40, at_s=3.5)])
+    book.commit([intent(1, at_us=29, at_s=9.0), lost(1)])
+    assert list(book.recent_sends(30)) == [(40, 3.5), (40, 4.0), (50, 5.0)]
+    assert list(book.recent_sends(0)) == [(29, 9.0), (40, 3.5), (40, 4.0), (50, 5.0)]
+    assert list(book.recent_sends(51)) == []
+
+
+def test_acts_keep_the_order_they_were_committed_in(shelf: Shelf) -> None:
+    """Not that of their time stamps: a clock may go back."""
+    done = [act("started", 9), act("throttled", 3, '{"rate":"ü"}'), act("started", 9), act("stopped", 1)]
+    book = shelf.seed(header(), seeds(3))
+    book.commit([done[0], intent(1), done[1]])
+    book.commit(done[2:])
+    assert list(book.acts()) == done
+    assert list(shelf.reopen().acts()) == done
+
+
+# ── committing ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_commit_of_nothing_changes_nothing(book: Book) -> None:
+    book.commit([])
+    assert book.counts() == {S.PENDING: 20}
+
+
+CONTRADICTIONS: dict[str, list[Record]] = {
+    "a second outcome": [outcome(1)],
+    "a second outcome of another kind": [outcome(1, S.REJECTED, attempt=9)],
+    "two outcomes at once": [outcome(3), outcome(3)],
+    "an intent again": [intent(1, at_us=77)],
+    "two intents at once": [intent(4, 2), intent(4, 2)],
+    "a setback again": [throttled(2)],
+    "two setbacks at once": [setback(4, 2), withdrawn(4, 2)],
+}
+
+
+@pytest.mark.parametrize("wrong", CONTRADICTIONS.values(), ids=CONTRADICTIONS.keys())
+def test_a_contradiction_is_refused_with_its_whole_commit(shelf: Shelf, wrong: list[Record]) -> None:
+    """Nothing of the batch is kept, whatever stands before or after it; the ledger is then used no more."""
+    book = shelf.seed(header(), seeds(20))
+    book.commit([act("started"), intent(1), outcome(1), intent(2), setback(2)])
+    before = [read(book) for read in READS]
+    begun = book.outcome_rows(1)
+    next(begun)
+    good: list[Record] = [act("stopped"), intent(5), setback(5), outcome(6)]
+    with pytest.raises(Broken) as refused:
+        book.commit([*good, *wrong, intent(7)])
+    assert (refused.value.code, refused.value.exit_code) == ("BP901", ExitCode.INTERNAL)
+    for read in READS:
+        with pytest.raises(LedgerFailed):
+            read(book)
+    with pytest.raises(LedgerFailed):
+        book.commit([intent(9)])
+    again = shelf.reopen()
+    with pytest.raises(LedgerFailed):
+        next(begun)
+    assert [read(again) for read in READS] == before
+    again.commit(good)
+    assert again.counts()[S.ACCEPTED] == 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [setback(2, error="\ud800"), outcome(2, error="\udfff"), act("stopped", detail="\ud800"), cast("Record", "row 2")],
+    ids=["a setback", "an outcome", "an act", "no record"],
+)
+def test_what_cannot_be_kept_is_refused_with_its_whole_commit(shelf: Shelf, wrong: Record) -> None:
+    """A text that is no Unicode, a thing that is no record: never left out in silence, never shown by the refusal."""
+    book = shelf.seed(header(), seeds(20))
+    with pytest.raises(Broken) as refused:
+        book.commit([intent(1), wrong])
+    assert refused.value.code == "BP901"
+    assert "UnicodeEncodeError" not in "".join(traceback.format_exception(refused.value))
+    with pytest.raises(LedgerFailed):
+        book.counts()
+    assert shelf.reopen().counts() == {S.PENDING: 20}
+
+
+def test_what_follows_a_refused_row_is_not_held_against_it(shelf: Shelf) -> None:
+    """A record that was refused with others may be committed later: it never was there."""
+    book = shelf.seed(header(), seeds(20))
+    book.commit([outcome(1)])
+    with pytest.raises(Broken):
+        book.commit([intent(2), setback(2), outcome(2), outcome(1)])
+    again = shelf.reopen()
+    again.commit([intent(2), setback(2), outcome(2)])
+    assert again.counts() == {S.ACCEPTED: 2, S.PENDING: 18}
+
+
+# ── the end ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("use", [*READS, lambda book: book.commit([intent(1)])], ids=[*READ_NAMES, "commit"])
+def test_a_closed_ledger_is_used_no_more(book: Book, use: Callable[[Book], object]) -> None:
+    """Nor is what was being read from it; but it may be closed again, and still says whose it was."""
+    begun = book.outcome_rows(5)
+    next(begun)
+    book.close()
+    book.close()
+    with pytest.raises(LedgerFailed) as refused:
+        use(book)
+    assert refused.value.code == "BP607"
+    with pytest.raises(LedgerFailed):
+        next(begun)
+    assert book.header().run_id == "j-1"
+
+
+def test_what_was_committed_is_found_by_the_next_process(shelf: Shelf) -> None:
+    book = shelf.seed(header(), seeds(20))
+    book.commit([act("started"), intent(1), outcome(1), intent(2), setback(2), intent(9)])
+    before = [read(book) for read in READS]
+    for _ in range(2):
+        book = shelf.reopen()
+        assert [read(book) for read in READS] == before
+
+
+def test_a_ledger_that_was_opened_again_is_gone_for_the_process_before(shelf: Shelf) -> None:
+    """Whatever still runs of it can neither read nor write."""
+    before = shelf.seed(header(), seeds(20))
+    after = shelf.reopen()
+    with pytest.raises(LedgerFailed):
+        before.commit([intent(1)])
+    with pytest.raises(LedgerFailed):
+        before.counts()
+    assert after.counts() == {S.PENDING: 20}

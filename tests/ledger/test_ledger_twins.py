@@ -1,0 +1,152 @@
+"""Whatever a run may do to its ledger, the one on SQLite and its twin in memory answer alike."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ledger_rig import (
+    Book,
+    MemoryShelf,
+    SqliteShelf,
+    act,
+    header,
+    intent,
+    lost,
+    outcome,
+    seed,
+    setback,
+    throttled,
+    withdrawn,
+)
+
+from bulkpatch.errors import Broken
+from bulkpatch.model import Outcome, Record, RowState, SeedRow
+
+Step: TypeAlias = tuple[int, int, int] | str
+"""Which row, which of the moves it may make, when; or something that is done to the ledger."""
+
+MOVES = 8
+ROWS_MAX = 6
+
+
+class Run:
+    """Records in a legal order: each row goes pending → in flight → pending or settled."""
+
+    def __init__(self, leads: Sequence[int]) -> None:
+        self._leads = leads
+        self._attempts = dict.fromkeys(leads, 0)
+        self._open = dict.fromkeys(leads, False)
+        self._settled: set[int] = set()
+
+    def move(self, nth: int, which: int, at_us: int) -> Record | None:
+        """The move number ``which`` of the ``nth`` row; None if it is settled."""
+        row = self._leads[nth % len(self._leads)]
+        if row in self._settled:
+            return None
+        record = self._answer(row, which, at_us) if self._open[row] else self._start(row, which, at_us)
+        self._open[row] = not self._open[row] and not isinstance(record, Outcome)
+        if isinstance(record, Outcome):
+            self._settled.add(row)
+        return record
+
+    def _start(self, row: int, which: int, at_us: int) -> Record:
+        if which == 0:
+            return outcome(row, RowState.NOOP, self._attempts[row], at_us=at_us, http_status=None, latency_us=None)
+        self._attempts[row] += 1
+        return intent(row, self._attempts[row], at_us=at_us, at_s=(at_us * 7 + row) % 5 / 4)
+
+    def _answer(self, row: int, which: int, at_us: int) -> Record:
+        attempt = self._attempts[row]
+        return (
+            setback(row, attempt, http_status=500, latency_us=at_us, maybe_applied=True),
+            setback(row, attempt, wait_us=at_us),
+            setback(row, attempt, counted=False, wait_us=at_us),
+            throttled(row, attempt),
+            withdrawn(row, attempt),
+            lost(row, attempt),
+            outcome(row, RowState.ACCEPTED, attempt, at_us=at_us, facts=b'{"a":1}'),
+            outcome(row, RowState.UNKNOWN, attempt, http_status=None, latency_us=None, code="BP411", error="ü"),
+        )[which]
+
+
+def everything(book: Book, ids: Sequence[str]) -> Mapping[str, str]:
+    """The answer to every question, in words, so that a type tells as well as a value."""
+    return {
+        "header": repr(book.header()),
+        "pending": repr([list(book.pending_between(first, first + 4)) for first in range(0, 20, 3)]),
+        "counts": repr(sorted(book.counts().items())),
+        "sends": repr([list(book.recent_sends(since)) for since in (0, 2)]),
+        "acts": repr(list(book.acts())),
+        "outcomes": repr([list(rows) for rows in book.outcome_rows(3)]),
+        "numbers": repr([list(book.row_numbers({state})) for state in RowState]),
+        "stories": repr([[(row, list(events)) for row, events in book.story(name)] for name in ids]),
+    }
+
+
+@st.composite
+def seeded(draw: st.DrawFn) -> list[SeedRow]:
+    """Some rows with gaps between their numbers, some of which follow an earlier one."""
+    rows: list[SeedRow] = []
+    number = 0
+    for gap, follows in draw(
+        st.lists(st.tuples(st.integers(1, 3), st.integers(0, 3)), min_size=1, max_size=ROWS_MAX), label="rows"
+    ):
+        number += gap
+        leads = [row for row in rows if row.lead is None]
+        if leads and follows == 0:
+            lead = leads[-1]
+            rows.append(seed(number, lead=lead.row, destination_id=lead.destination_id, labels=("Größe", None)))
+        else:
+            rows.append(seed(number, wave=gap, labels=(str(number),)))
+    return rows
+
+
+STEPS = st.lists(
+    st.tuples(st.integers(0, ROWS_MAX - 1), st.integers(0, MOVES - 1), st.integers(0, 3))
+    | st.sampled_from(["act", "commit", "reopen"]),
+    max_size=30,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=seeded(), steps=STEPS, again=st.integers(0, 30))
+def test_both_ledgers_answer_alike(rows: list[SeedRow], steps: list[Step], again: int) -> None:
+    """After every commit and every reopening, and after a batch that repeats a record was refused."""
+    ids = sorted({row.destination_id for row in rows})
+    run = Run([row.row for row in rows if row.lead is None])
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(SqliteShelf(Path(folder))) as on_disk,
+        closing(MemoryShelf()) as in_memory,
+    ):
+        shelves = (on_disk, in_memory)
+        books = [shelf.seed(header(), [rows[:2], rows[2:]]) for shelf in shelves]
+        kept: list[Record] = []
+        batch: list[Record] = []
+        for step in [*steps, "commit"]:
+            if isinstance(step, tuple):
+                batch += filter(None, [run.move(*step)])
+                continue
+            if step == "act":
+                batch.append(act(f"act {len(kept) + len(batch)}", at_us=len(batch)))
+                continue
+            if step == "reopen":
+                books = [shelf.reopen() for shelf in shelves]
+            else:
+                for book in books:
+                    book.commit(batch)
+                kept, batch = kept + batch, []
+            first, second = (everything(book, ids) for book in books)
+            assert first == second
+        once = [record for record in kept if not hasattr(record, "actor")]
+        for book in books[: 2 * bool(once)]:
+            with pytest.raises(Broken):
+                book.commit([act("never"), once[again % len(once)]])
+        assert [everything(shelf.reopen(), ids) for shelf in shelves] == [first, first]
