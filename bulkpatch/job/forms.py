@@ -14,7 +14,6 @@ from pydantic import AfterValidator, Field, PlainValidator, StringConstraints, W
 from pydantic_core import PydanticCustomError
 
 from bulkpatch.core.quantities import parse_duration, parse_rate, parse_threshold
-from bulkpatch.job.frames import KeyPath
 from bulkpatch.job.references import Refused, check_reference
 from bulkpatch.model import Rate, Threshold
 from bulkpatch.prequel.requests import check_base_url
@@ -36,9 +35,9 @@ _SHARE_FORM: Final = {"type": "string", "pattern": r"^\s*[0-9]{1,3}(\.[0-9]{1,4}
 _COUNT_FORM: Final = {"type": "integer", "minimum": 0, "maximum": INTEGER_MAX}
 
 
-def refuse(code: str, words: str, *, hint: str = "", at: KeyPath = ()) -> PydanticCustomError:
-    """An error that ends as a problem with this code; ``at`` is the way from here to the value it is about."""
-    return PydanticCustomError(code, "{words}", {"words": words, "hint": hint, "at": at})
+def _refused(code: str, words: str, hint: str = "") -> PydanticCustomError:
+    """An error that ends as a problem with this code."""
+    return PydanticCustomError(code, "{words}", {"words": words, "hint": hint})
 
 
 def checked(code: str, read: Callable[[Any], T]) -> Callable[[Any], T]:
@@ -48,9 +47,9 @@ def checked(code: str, read: Callable[[Any], T]) -> Callable[[Any], T]:
         try:
             return read(value)
         except Refused as error:
-            raise refuse(error.code, str(error), hint=error.hint) from None
+            raise _refused(error.code, str(error), error.hint) from None
         except ValueError as error:
-            raise refuse(code, str(error)) from None
+            raise _refused(code, str(error)) from None
 
     return validate
 
@@ -139,9 +138,17 @@ def _once_each(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(checked("BP105", _no_nul))]
-Texts = Annotated[tuple[Text, ...], Field(strict=False), AfterValidator(checked("BP105", _once_each))]
+Texts = Annotated[
+    tuple[Text, ...],
+    Field(strict=False, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(checked("BP105", _once_each)),
+]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-Days = Annotated[tuple[Day, ...], Field(strict=False, min_length=1), AfterValidator(checked("BP105", _once_each))]
+Days = Annotated[
+    tuple[Day, ...],
+    Field(strict=False, min_length=1, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(checked("BP105", _once_each)),
+]
 JobName = Annotated[
     str,
     PlainValidator(checked("BP116", _text(_name))),
@@ -150,7 +157,7 @@ JobName = Annotated[
 BaseUrl = Annotated[
     str,
     PlainValidator(checked("BP111", _text(check_base_url))),
-    WithJsonSchema({"type": "string", "pattern": "^https?://"}),
+    WithJsonSchema({"type": "string", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://"}),
 ]
 Reference = Annotated[
     str,

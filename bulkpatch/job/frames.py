@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
+from bulkpatch.job.grammar import fields_at
+from bulkpatch.job.spec import KeyPath
 from bulkpatch.prequel.catalogue import catalogue
-
-KeyPath = tuple[str | int, ...]
-"""Where a value stands in a job: keys, and indices of lists and of ``[[…]]`` tables, from the top."""
 
 NAME_CHARS_MAX: Final = 80
 """Characters of a key in a message: the longest field path of the API has under 100, a usual one under 60."""
@@ -20,12 +20,23 @@ LEAD_CHARS: Final = 40
 HIDDEN: Final = "…"
 
 _SECRET_NAME: Final = re.compile("pas+w|pwd|passphrase|secret|token|key|credential", re.IGNORECASE)
+_SECRET_TEXT: Final = re.compile(r"""sk_(?:prod|staging)_|(?<=://)[^\s"']*[?@]""")
+"""What is hidden wherever it stands: a key of the API; user, password and query of an address."""
+_FIELD_TABLES: Final = frozenset({"patch", "expect"})
+"""The tables whose keys the API's catalogue knows, and not the grammar."""
 
 
 def one_line(text: str, *, limit: int = NAME_CHARS_MAX) -> str:
-    """``text`` with every character that does not print escaped, cut to ``limit``."""
+    """``text`` with every character that does not print escaped, cut to ``limit`` and before an API key."""
+    if (found := _SECRET_TEXT.search(text)) is not None:
+        text = text[: found.start()] + HIDDEN
     shown = "".join(map(_printed, text[: limit + 1]))
     return shown if len(shown) <= limit else shown[: limit - 1] + HIDDEN
+
+
+def file_shown(path: Path) -> str:
+    """``path`` on one line and in full: editors open it."""
+    return "".join(map(_printed, str(path)))
 
 
 def names_secret(text: str) -> bool:
@@ -33,23 +44,32 @@ def names_secret(text: str) -> bool:
     return _SECRET_NAME.search(text) is not None
 
 
+def is_known(path: KeyPath) -> bool:
+    """Whether the grammar or the API's catalogue knows the key at ``path``."""
+    names = _names(path)
+    if names[0] in _FIELD_TABLES:
+        dotted = ".".join(names[1:])
+        return not dotted or catalogue().field(dotted) is not None or catalogue().is_object(dotted)
+    return all(name in fields_at(names[:at]) for at, name in enumerate(names))
+
+
 def may_hold_secret(path: KeyPath) -> bool:
     """Whether the value at ``path`` may be a secret: the catalogue says so, or a name in the path does.
 
-    Under ``[patch]`` an unknown field always may: it is often a misspelt one. Of a known object its
-    own name decides, for its fields are asked one by one.
+    So may any whose key nothing knows, for that is often a misspelt one, and what stands where an
+    object belongs.
     """
-    names = [name for name in path if isinstance(name, str)]
-    if not names or names[0] != "patch":
-        return any(map(names_secret, names))
-    known, dotted = catalogue(), ""
-    for name in names[1:]:
-        dotted = f"{dotted}.{name}" if dotted else name
-        if (field := known.field(dotted)) is not None:
-            return field.secret or field.sensitive
-        if not known.is_object(dotted):
-            return True
-    return names_secret(names[-1])
+    names = _names(path)
+    if names[0] not in _FIELD_TABLES:
+        return not is_known(path) or any(map(names_secret, names))
+    for at in range(2, len(names) + 1):
+        if (field := catalogue().field(".".join(names[1:at]))) is not None:
+            return field.secret or field.sensitive or any(map(names_secret, names[at:]))
+    return True
+
+
+def _names(path: KeyPath) -> tuple[str, ...]:
+    return tuple(name for name in path if isinstance(name, str))
 
 
 def draw_frame(  # noqa: PLR0913  (a place is three numbers)
@@ -64,13 +84,20 @@ def draw_frame(  # noqa: PLR0913  (a place is three numbers)
     gutter = len(str(line))
     rows = []
     for index in range(first, line):
+        cut = _cut(lines[index], cuts.get(index))
         here = index == line - 1
         begin = max(0, column - 1 - LEAD_CHARS) if here and column > LINE_CHARS_MAX - LEAD_CHARS else 0
-        shown = _visible(lines[index], cuts.get(index), begin)
+        shown = _visible(lines[index], cut, begin)
         rows.append(f"{index + 1:>{gutter}} | {shown}".rstrip())
         if here:
-            rows.append(f"{'':>{gutter}} | {_carets(lines[index], cuts.get(index), begin, column - 1, width)}")
+            rows.append(f"{'':>{gutter}} | {_carets(lines[index], cut, begin, column - 1, width)}")
     return "\n".join(rows)
+
+
+def _cut(line: str, cut: int | None) -> int | None:
+    """From where ``line`` is hidden: ``cut``, or a secret that shows itself before it."""
+    found = _SECRET_TEXT.search(line, 0, len(line) if cut is None else cut)
+    return cut if found is None else found.start()
 
 
 def _visible(line: str, cut: int | None, begin: int) -> str:

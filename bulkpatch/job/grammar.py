@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
 from bulkpatch.job.forms import (
@@ -25,9 +25,8 @@ from bulkpatch.job.forms import (
     Timeout,
     TimeZone,
     WaveSize,
-    refuse,
 )
-from bulkpatch.job.frames import KeyPath
+from bulkpatch.job.spec import KeyPath
 
 CONCURRENCY_MAX: Final = 1_000
 """Requests in flight; each takes up to two file descriptors, and usual limits are 1,024 to 4,096."""
@@ -91,12 +90,6 @@ class InputTable(Section):
         "cells of a secret field are references.",
     )
 
-    @model_validator(mode="after")
-    def _no_secrets_on_stdin(self) -> InputTable:
-        if self.path == "-" and self.inline_secrets:
-            raise refuse("BP105", "standard input may not hold secrets: it is copied", at=("inline_secrets",))
-        return self
-
 
 class WindowTable(Section):
     """The days and hours in which requests may leave."""
@@ -105,12 +98,6 @@ class WindowTable(Section):
     start: TimeOfDay = Field(alias="from", description="Time of day at which it opens, such as 01:00.")
     end: TimeOfDay = Field(alias="to", description="Time of day at which it closes; the next day if before `from`.")
     tz: TimeZone = Field(description="Time zone, such as UTC or Europe/Berlin.")
-
-    @model_validator(mode="after")
-    def _is_open(self) -> WindowTable:
-        if self.start == self.end:
-            raise refuse("BP105", "the window closes when it opens", at=("to",))
-        return self
 
 
 class SendTable(Section):
@@ -229,18 +216,6 @@ class SecretsTable(Section):
     )
 
 
-def _each_makes_sense(waves: tuple[WaveTable, ...]) -> tuple[WaveTable, ...]:
-    names: set[str | None] = {None}
-    for number, wave in enumerate(waves, start=1):
-        if wave.size is None and wave.where is None and number < len(waves):
-            words = '"rest" without where leaves no rows for the waves after it'
-            raise refuse("BP105", words, at=(number - 1, "size"))
-        if wave.name is not None and wave.name in names:
-            raise refuse("BP105", "another wave has this name", at=(number - 1, "name"))
-        names.add(wave.name)
-    return waves
-
-
 class JobFile(Section):
     """A bulkpatch job: what to change, where, how fast and when to stop."""
 
@@ -255,7 +230,7 @@ class JobFile(Section):
         default_factory=dict, description="Fields of the live state that must have these values just before sending."
     )
     send: SendTable = Field(default_factory=SendTable)
-    wave: Annotated[tuple[WaveTable, ...], Field(strict=False), AfterValidator(_each_makes_sense)] = Field(
+    wave: Annotated[tuple[WaveTable, ...], Field(strict=False)] = Field(
         default=(),
         description="One [[wave]] table for each wave, in two pairs of brackets; none: all rows at once.",
     )
@@ -283,3 +258,36 @@ def _section_in(annotation: Any) -> type[Section] | None:
     return next(
         (one for one in (annotation, *get_args(annotation)) if isinstance(one, type) and issubclass(one, Section)), None
     )
+
+
+def contradictions(tables: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Values that do not hold beside others, each with why; what has not its form is passed over."""
+    given = table_at(tables, "input")
+    if given.get("path") == "-" and given.get("inline_secrets") is True:
+        yield ("input", "inline_secrets"), "standard input may not hold secrets: it is copied"
+    for column in table_at(given, "columns").keys() & table_at(given, "previous").keys():
+        yield ("input", "previous", column), "the column sets a field already"
+    window = table_at(tables, "send", "window")
+    if "from" in window and window["from"] == window.get("to"):
+        yield ("send", "window", "to"), "the window closes when it opens"
+    yield from _contradicting_waves(tables.get("wave"))
+
+
+def _contradicting_waves(waves: Any) -> Iterator[tuple[KeyPath, str]]:
+    waves = waves if isinstance(waves, list) else []
+    names: list[Any] = []
+    for at, wave in enumerate(waves):
+        if not isinstance(wave, dict):
+            continue
+        if wave.get("size") == "rest" and "where" not in wave and at + 1 < len(waves):
+            yield ("wave", at, "size"), '"rest" without where leaves no rows for the waves after it'
+        if "name" in wave and wave["name"] in names:
+            yield ("wave", at, "name"), "another wave has this name"
+        names.append(wave.get("name"))
+
+
+def table_at(tables: Any, *names: str) -> Mapping[str, Any]:
+    """The table that ``names`` lead to; an empty one where something else stands."""
+    for name in names:
+        tables = tables.get(name) if isinstance(tables, dict) else None
+    return tables if isinstance(tables, dict) else {}

@@ -12,15 +12,14 @@ from pydantic_core import ErrorDetails
 
 from bulkpatch.errors import CODES
 from bulkpatch.job.findings import Findings
-from bulkpatch.job.frames import KeyPath
-from bulkpatch.job.grammar import JobFile, WaveTable, fields_at
+from bulkpatch.job.grammar import JobFile, WaveTable, contradictions, fields_at, table_at
 from bulkpatch.job.patch import check_columns, check_together, read_expect, read_patch
 from bulkpatch.job.reading import read_job
 from bulkpatch.job.spec import (
     ApiSpec,
-    Gate,
     InputSpec,
     Job,
+    KeyPath,
     LimitsPerRecipient,
     Origin,
     PatchField,
@@ -29,7 +28,7 @@ from bulkpatch.job.spec import (
     Wave,
     Window,
 )
-from bulkpatch.model import Guard, Limits
+from bulkpatch.model import Gate, Guard, Limits
 
 SETTINGS: Final = ("api", "input", "send", "guard", "verify", "secrets")
 """The tables whose keys may be set from outside the job."""
@@ -65,6 +64,8 @@ def load_job(path: Path, *, settings: Mapping[str, Origin] | None = None) -> Job
         if len(key) == 1:
             findings.add("BP103", key, "no such setting", _meant(str(key[0]), _setting_names()))
     file = _grammar(tables, findings)
+    for place, words in contradictions(tables):
+        findings.add("BP105", place, words, _description(place))
     patch, expect = _fields(tables, findings)
     findings.raise_if_any()
     assert file is not None  # noqa: S101  (without it there were findings)
@@ -99,9 +100,7 @@ def _explain(error: ErrorDetails, findings: Findings) -> None:
     """One of pydantic's errors in our words: its place, its type and what the grammar put in are used, no value."""
     kind, context = error["type"], error.get("ctx", {})
     path: KeyPath = tuple(name for name in error["loc"] if name != "[key]")
-    path += context.get("at", ())
-    field = fields_at(path[:-1]).get(str(path[-1])) if path else None
-    hint = (field.description if field else None) or ""
+    hint = _description(path)
     if kind == "extra_forbidden":
         findings.add("BP103", path, "unknown key", _meant_key(path), "key")
     elif kind == "missing":
@@ -111,6 +110,11 @@ def _explain(error: ErrorDetails, findings: Findings) -> None:
     else:
         words = _WORDS.get(kind, "a value of another form belongs here").format(**context)
         findings.add("BP105", path, words, hint)
+
+
+def _description(path: KeyPath) -> str:
+    field = fields_at(path[:-1]).get(str(path[-1])) if path else None
+    return (field.description if field else None) or ""
 
 
 def _meant_key(path: KeyPath) -> str:
@@ -135,31 +139,23 @@ def _setting_names() -> list[str]:
 
 def _fields(tables: Mapping[str, Any], findings: Findings) -> tuple[tuple[PatchField, ...], dict[str, Any]]:
     """What the API's catalogue decides, checked as far as the tables have their shape."""
-    allow_unknown = _table(tables, "api").get("allow_unknown_fields") is True
+    allow_unknown = table_at(tables, "api").get("allow_unknown_fields") is True
     columns, previous = _mapped(tables, "columns"), _mapped(tables, "previous")
-    for column in columns.keys() & previous.keys():
-        findings.add("BP105", ("input", "previous", column), "the column sets a field already", on="key")
-    patch, placed = read_patch(_table(tables, "patch"), findings, allow_unknown=allow_unknown)
+    patch, placed = read_patch(table_at(tables, "patch"), findings, allow_unknown=allow_unknown)
     check_together(placed, check_columns(columns, findings), findings)
     check_columns(previous, findings, table="previous")
-    return patch, read_expect(_table(tables, "expect"), findings)
+    return patch, read_expect(table_at(tables, "expect"), findings)
 
 
 def _mapped(tables: Mapping[str, Any], name: str) -> dict[str, str]:
     """The columns with their field paths under ``[input.<name>]``, as far as they have their form."""
-    found = _table(_table(tables, "input"), name)
-    return {column: path for column, path in found.items() if isinstance(path, str)}
-
-
-def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    table = tables.get(name)
-    return table if isinstance(table, dict) else {}
+    return {column: path for column, path in table_at(tables, "input", name).items() if isinstance(path, str)}
 
 
 def _origins(tables: Mapping[str, Any], overrides: Mapping[KeyPath, Origin]) -> dict[str, Origin]:
     origins = {}
     for section in SETTINGS:
-        given = _table(tables, section)
+        given = table_at(tables, section)
         for name, field in fields_at((section,)).items():
             default = Origin(value=field.get_default(call_default_factory=True), source="default")
             in_job = Origin(value=given[name], source="job") if name in given else default

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 from bulkpatch.errors import CODES, Problem
 from bulkpatch.job.findings import by_place, label
-from bulkpatch.job.frames import KeyPath
 from bulkpatch.job.reading import load_source
-from bulkpatch.job.spec import Job, LimitsPerRecipient
+from bulkpatch.job.spec import Job, KeyPath, LimitsPerRecipient
 
 
 def _parts(job: Job) -> Iterator[tuple[KeyPath, object]]:

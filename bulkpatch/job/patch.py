@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
 from bulkpatch.job.findings import Findings
-from bulkpatch.job.frames import KeyPath
 from bulkpatch.job.references import Refused, check_template
-from bulkpatch.job.spec import Constant, FromColumn, FromSecret, PatchField
+from bulkpatch.job.spec import Constant, FromColumn, FromSecret, KeyPath, PatchField
 from bulkpatch.prequel.catalogue import Field, FieldType, catalogue
 from bulkpatch.prequel.coercion import CoercionError, coerce_value
 from bulkpatch.prequel.values import check_json
@@ -21,8 +20,14 @@ _FORM_KEYS: Final = ("column", "default", "secret")
 _FORMS: Final = ({"secret"}, {"column"}, {"column", "default"})
 _REFERENCE_HINT: Final = 'Write { secret = "env:NAME" } and put the value where the reference points.'
 
-_ONLY_READ: Final = {
-    path: Field(path=path, type=FieldType.STRING) for path in ("vendor", "recipient_id", "id_in_provider_system")
+ONLY_READ: Final = {
+    "vendor": Field(path="vendor", type=FieldType.STRING, description="Vendor of the destination, such as postgres."),
+    "recipient_id": Field(
+        path="recipient_id", type=FieldType.STRING, description="The recipient that the destination belongs to."
+    ),
+    "id_in_provider_system": Field(
+        path="id_in_provider_system", type=FieldType.STRING, description="The recipient's id in your own system."
+    ),
 }
 """Fields of every destination that a GET shows and no PATCH sets."""
 
@@ -36,15 +41,16 @@ def read_patch(
     """The fields under ``[patch]``, and all places where one is set; what does not hold is found and left out."""
 
     def descend(dotted: str, value: Mapping[str, Any]) -> bool:
-        unknown = allow_unknown and catalogue().field(dotted) is None and set(value) not in _FORMS
-        return unknown or catalogue().is_object(dotted)
+        unknown = allow_unknown and catalogue().field(dotted) is None
+        return catalogue().is_object(dotted) or (unknown and bool(value) and set(value) not in _FORMS)
 
     fields: list[PatchField] = []
     placed: dict[str, KeyPath] = {}
     for dotted, path, value in _leaves(table, ("patch",), descend):
-        if (earlier := placed.setdefault(dotted, path)) != path:
-            findings.add("BP108", path, f"the field is set already by {findings.place(earlier)}", "Keep one.", "key")
-        elif catalogue().field(dotted) is None and (catalogue().is_object(dotted) or not allow_unknown):
+        placed[dotted] = path
+        if _is_misnamed(path, findings):
+            continue
+        if catalogue().field(dotted) is None and (catalogue().is_object(dotted) or not allow_unknown):
             _unknown(dotted, path, findings)
         elif (field := _read_field(dotted, path, value, findings)) is not None:
             fields.append(field)
@@ -56,7 +62,9 @@ def read_expect(table: Mapping[str, Any], findings: Findings) -> dict[str, Any]:
     found = {}
     known = catalogue()
     for dotted, path, value in _leaves(table, ("expect",), lambda dotted, _: known.is_object(dotted)):
-        field = _ONLY_READ.get(dotted) or known.field(dotted)
+        field = ONLY_READ.get(dotted) or known.field(dotted)
+        if _is_misnamed(path, findings):
+            continue
         if field is None:
             _unknown(dotted, path, findings)
         elif not field.readable:
@@ -189,13 +197,22 @@ def _coerced(field: Field | None, path: KeyPath, value: Any, findings: Findings)
     return value
 
 
+def _is_misnamed(path: KeyPath, findings: Findings) -> bool:
+    """Whether quotes hold what is not one name of a field: nothing, or a whole path."""
+    if all(name and "." not in str(name) for name in path):
+        return False
+    hint = "Write a path without quotes, such as postgres.host."
+    findings.add("BP107", path, "no name of a field is empty or has a dot in it", hint, "key")
+    return True
+
+
 def _unknown(dotted: str, path: KeyPath, findings: Findings, on: Literal["key", "value"] = "key") -> None:
     """A path that is no field. Only its key is shown: the value of a column may be a cell that was pasted there."""
     if catalogue().is_object(dotted):
         findings.add("BP108", path, "an object of the API takes no value of its own", _children(dotted), on)
         return
     meant = catalogue().suggest(dotted)
-    if path[0] == "expect" and (near := difflib.get_close_matches(dotted, _ONLY_READ, n=1)):
+    if path[0] == "expect" and (near := difflib.get_close_matches(dotted, ONLY_READ, n=1)):
         meant = near[0]
     hint = f"Did you mean {meant}?" if meant else "Browse the fields with `bulkpatch schema`."
     if path[0] == "patch":

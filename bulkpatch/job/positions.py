@@ -16,7 +16,8 @@ import tree_sitter
 import tree_sitter_toml
 
 from bulkpatch.errors import Problem
-from bulkpatch.job.frames import KeyPath, draw_frame, may_hold_secret, one_line
+from bulkpatch.job.frames import draw_frame, file_shown, may_hold_secret
+from bulkpatch.job.spec import KeyPath
 
 _LANGUAGE: Final = tree_sitter.Language(tree_sitter_toml.language())
 _TABLES: Final = frozenset({"table", "table_array_element"})
@@ -36,12 +37,14 @@ class Span:
 class JobSource:
     """The text of one job file with the places of all its keys.
 
-    Any text will do: of one that is no TOML, as much is known as can be told.
+    Any text will do: of one that is no TOML, as much is known as can be told. ``file`` is its path on
+    one line, never cut.
     """
 
     def __init__(self, path: Path, text: str) -> None:
         self.path = path
         self.text = text
+        self.file = file_shown(path)
         self.lines = tuple(line.removesuffix("\r") for line in text.split("\n"))
 
     @property
@@ -65,14 +68,13 @@ class JobSource:
         wanted = key_path
         while (span := self.locate(wanted, on if wanted == key_path else "key")) is None and wanted:
             wanted = wanted[:-1]
-        file = one_line(str(self.path), limit=len(str(self.path)) * 10)
         if span is None:
-            return Problem(code=code, message=message, hint=hint, file=file)
+            return Problem(code=code, message=message, hint=hint, file=self.file)
         return Problem(
             code=code,
             message=message,
             hint=hint,
-            file=file,
+            file=self.file,
             line=span.line,
             column=span.column,
             frame=self.frame(span),
@@ -101,8 +103,8 @@ class _Places:
         root = tree_sitter.Parser(_LANGUAGE).parse(b"\n".join(self._lines)).root_node
         for node in root.children:
             self._statement(node)
-        if root.has_error:
-            self._hide_all_values()
+        if root.has_error:  # what belongs to which key cannot be told
+            self.cuts = dict.fromkeys(range(len(self._lines)), 0)
 
     def _statement(self, node: tree_sitter.Node) -> None:
         if node.type not in _TABLES:
@@ -142,7 +144,7 @@ class _Places:
                 case "array":
                     waiting += self._items(node, path)
                 case "inline_table":
-                    waiting += [(child, path) for child in node.children]
+                    waiting += [(child, path) for child in reversed(node.children)]
 
     def _pair(self, node: tree_sitter.Node, path: KeyPath) -> tuple[tree_sitter.Node, KeyPath]:
         value = node.children[-1]
@@ -175,11 +177,6 @@ class _Places:
         self.cuts[start.row] = min(column, self.cuts.get(start.row, column))
         for row in range(start.row + 1, end.row + 1):
             self.cuts[row] = 0
-
-    def _hide_all_values(self) -> None:
-        """Where the grammar was not followed, what belongs to which key cannot be told."""
-        for row, line in enumerate(self._lines):
-            self.cuts[row] = min(len(line.partition(b"=")[0].decode()), self.cuts.get(row, len(line)))
 
     def _span(self, node: tree_sitter.Node) -> Span:
         start, end = node.start_point, node.end_point

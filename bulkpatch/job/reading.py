@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from bulkpatch.errors import CODES, InvalidInput, Problem
-from bulkpatch.job.frames import KeyPath, draw_frame, may_hold_secret, names_secret, one_line
+from bulkpatch.job.frames import draw_frame, file_shown, is_known, may_hold_secret, names_secret, one_line
 from bulkpatch.job.positions import JobSource
+from bulkpatch.job.spec import KeyPath
 
 JOB_BYTES_MAX: Final = 1024 * 1024
 """A job with every field of the API is under 30 KiB; a larger file is the input, named by mistake."""
@@ -25,8 +26,8 @@ MESSAGE_CHARS_MAX: Final = 200
 """Characters of a parser's message, which may name a key."""
 
 _PLACE: Final = re.compile(r"\s*\(at (?:line ([0-9]+), column ([0-9]+)|end of document)\)$")
-_VALUE_BEGINS: Final = re.compile("[=\"']")
-_YAML: Final = re.compile(r"\A(?:\s*#.*\n|\s*\n)*(?:---|[A-Za-z_][\w-]*:(?:\s|\Z))")
+_KEY: Final = re.compile(r"\s*([A-Za-z0-9_.-]+)\s*[=:]?")
+_YAML: Final = re.compile(r"---|[A-Za-z_][\w-]*:(?:\s|$)")
 _REASONS: Final = {
     errno.ENOENT: "there is no such file",
     errno.ENOTDIR: "a part of its path is no folder",
@@ -77,18 +78,15 @@ def read_job(path: Path) -> ReadJob:
 
 
 def _refused(code: str, path: Path, message: str, **place: Any) -> InvalidInput:
-    file = one_line(os.fspath(path), limit=MESSAGE_CHARS_MAX)
-    return InvalidInput([Problem(code=code, message=message, hint=CODES[code].fix, file=file, **place)])
+    problem = Problem(code=code, message=message, hint=CODES[code].fix, file=file_shown(path), **place)
+    return InvalidInput([problem])
 
 
 def _bytes(path: Path) -> bytes:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            mode = os.fstat(descriptor).st_mode
-            if not stat.S_ISREG(mode):
-                kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
-                raise _refused("BP101", path, f"the job cannot be read: it is {kind}")
+        with open(path, "rb", opener=_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise _refused("BP101", path, f"the job cannot be read: {_REASONS[errno.ENXIO]}")
             content = file.read(JOB_BYTES_MAX + 1)
     except OSError as error:
         reason = _REASONS.get(error.errno or 0) or os.strerror(error.errno or 0).lower()
@@ -98,6 +96,11 @@ def _bytes(path: Path) -> bytes:
     if len(content) > JOB_BYTES_MAX:
         raise _refused("BP101", path, "the job is larger than 1 MiB; is it the input?")
     return content
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """An opener that comes back from a pipe nobody writes to."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _text(path: Path, content: bytes) -> str:
@@ -119,21 +122,21 @@ def _syntax_problem(source: JobSource, message: str) -> Problem:
     """``message`` is the parser's; it may name a key or one character, never a value."""
     place = _PLACE.search(message)
     words = one_line(_PLACE.sub("", message), limit=MESSAGE_CHARS_MAX) if place else "a number with too many digits"
-    file = source.problem("BP102", (), "").file
     hint = _other_language(source) or CODES["BP102"].fix
     if place is None:
-        return Problem(code="BP102", message=words, hint=hint, file=file)
+        return Problem(code="BP102", message=words, hint=hint, file=source.file)
     line, column = (int(place[1]), int(place[2])) if place[1] else (len(source.lines), len(source.lines[-1]) + 1)
     cuts = {line - 1: cut} if (cut := _cut(source, line)) is not None else {}
     frame = draw_frame(source.lines, cuts, line, column, 1, lines_before=0)
-    return Problem(code="BP102", message=words, hint=hint, file=file, line=line, column=column, frame=frame)
+    return Problem(code="BP102", message=words, hint=hint, file=source.file, line=line, column=column, frame=frame)
 
 
 def _other_language(source: JobSource) -> str:
     start, suffix = source.text.lstrip()[:1], source.path.suffix.lower()
     if suffix == ".json" or start == "{":
         return "This looks like JSON; a job is TOML."
-    if suffix in {".yaml", ".yml"} or _YAML.match(source.text):
+    first = next((line for line in source.lines if not re.match(r"\s*(#|$)", line)), "")
+    if suffix in {".yaml", ".yml"} or _YAML.match(first):
         return "This looks like YAML; a job is TOML."
     return ""
 
@@ -149,11 +152,13 @@ def _cut(source: JobSource, line: int) -> int | None:
     except (ValueError, RecursionError):
         return 0
     text = source.lines[line - 1]
-    begins = _VALUE_BEGINS.search(text)
-    key = text[: begins.start() if begins else 0].split(".")
-    path: KeyPath = (*JobSource(source.path, before).last_table, *(name.strip() for name in key))
-    inside = path[0] == "patch" and "{" in text
-    return (begins.start() + 1 if begins else 0) if inside or names_secret(text) or may_hold_secret(path) else None
+    if text.lstrip().startswith("["):
+        return text.find("=") + 1 or None
+    key = _KEY.match(text)
+    path: KeyPath = (*JobSource(source.path, before).last_table, *(key[1] if key else "").split("."))
+    if key is None or not is_known(path):
+        return 0
+    return key.end() if "{" in text or names_secret(text) or may_hold_secret(path) else None
 
 
 def _too_deep(tables: Mapping[str, Any]) -> KeyPath:

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from bulkpatch.model import Guard, Limits, Threshold
+from bulkpatch.model import Gate, Guard, Limits, Threshold
+
+KeyPath: TypeAlias = tuple[str | int, ...]
+"""Where a value stands in a job: keys, and indices of lists and of ``[[…]]`` tables, from the top."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,21 +75,6 @@ class Window:
     start: str
     end: str
     tz: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
-    """What must hold before the next wave. Unset parts ask for nothing.
-
-    ``transfers`` are waited for at most ``window_s``; of them, at most ``start_transfers`` are started by us.
-    """
-
-    failed: Threshold | None = None
-    soak_s: float = 0.0
-    approve: bool = False
-    transfers: float | None = None
-    window_s: float = 7200.0
-    start_transfers: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
