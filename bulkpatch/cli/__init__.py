@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TextIO
 
 from bulkpatch.cli.app import COMMANDS, build, help_text, nearest
 from bulkpatch.errors import BulkpatchError, ExitCode
@@ -11,7 +12,30 @@ from bulkpatch.errors import BulkpatchError, ExitCode
 
 def main() -> None:
     """The program. Ends the process with one of the contract's exit codes."""
-    sys.exit(_main(sys.argv[1:]))
+    _stand_in()
+    code = _main(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        _let_go(stream)
+    sys.exit(code)
+
+
+def _stand_in() -> None:
+    """Descriptors 0 to 2 that were closed lead nowhere: no file of ours may get their number."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+
+
+def _let_go(stream: TextIO) -> None:
+    """What nobody reads any more is dropped here, since Python would end with a code of its own for it."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _main(argv: list[str]) -> int:
@@ -40,6 +64,5 @@ def _main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         return ExitCode.SIGINT
     except BrokenPipeError:
-        sys.stdout = None  # nobody reads it any more; the run is not ended for that
-        return ExitCode.DONE
+        code = ExitCode.DONE  # a result that nobody wants to read to its end
     return int(code or 0)

@@ -6,25 +6,27 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from bulkpatch.errors import BulkpatchError, ExitCode, InvalidInput, Problem
-
 
 PROBLEMS_SHOWN_MAX = 200
 """Problems that are shown one by one; beyond them they are counted by kind and column."""
 
 
 def say(*lines: str) -> None:
-    """Lines of the result."""
-    for line in lines:
-        print(line)  # noqa: T201  (this is where the program speaks)
+    """Lines of the result. Who stops reading them is no error."""
+    with suppress(BrokenPipeError):
+        for line in lines:
+            print(line)  # noqa: T201  (this is where the program speaks)
 
 
 def tell(*lines: str) -> None:
-    """Lines about the work."""
-    for line in lines:
-        print(line, file=sys.stderr)  # noqa: T201
+    """Lines about the work. A terminal that went away changes nothing about it."""
+    with suppress(OSError):
+        for line in lines:
+            print(line, file=sys.stderr)  # noqa: T201
 
 
 def say_json(schema: str, document: Mapping[str, Any]) -> None:
