@@ -11,7 +11,6 @@ import polars as pl
 
 from bulkpatch.job.columns import FieldColumn, Layout
 from bulkpatch.job.parts import LINE, ROW
-from bulkpatch.job.references import template_columns
 from bulkpatch.job.secret_cells import INLINE, SecretCells
 from bulkpatch.job.text import texts
 from bulkpatch.model import Operation, Secret, SecretSlot
@@ -32,7 +31,6 @@ class Compiler:
         self._readers = [_reader(one.field) for one in layout.fields]
         self._paths = {one.path: split(one.path) for one in layout.templates}
         self._paths |= {one.field.path: split(one.field.path) for one in layout.fields}
-        self._fillings = {column for one in layout.templates for column in template_columns(one.template)}
         self._sorted: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def operations(self, frame: pl.DataFrame) -> list[Operation]:
@@ -40,7 +38,7 @@ class Compiler:
         layout = self._layout
         ids, labels = texts(frame, layout.id), [frame[name].to_list() for name in layout.labels]
         cells = [texts(frame, one.column) for one in layout.fields]
-        fillings = {name: texts(frame, name) for name in self._fillings}
+        fillings = {name: texts(frame, name) for name in layout.fillings}
         found = []
         for at, (row, line) in enumerate(frame.select(ROW, LINE).iter_rows()):
             assignments = dict(layout.constants)

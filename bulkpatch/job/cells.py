@@ -12,7 +12,7 @@ import polars as pl
 from bulkpatch.errors import CODES, Problem
 from bulkpatch.job.columns import ORIGIN, FieldColumn, Layout
 from bulkpatch.job.findings import Report
-from bulkpatch.job.naming import shown
+from bulkpatch.job.naming import foreign_letters, shown
 from bulkpatch.job.parts import CELL_BYTES_MAX, LINE, ROW
 from bulkpatch.job.references import is_mask, template_columns
 from bulkpatch.job.secret_cells import SecretCells
@@ -36,8 +36,11 @@ Flaw = tuple[str, str, str]
 class CellChecks:
     """What is wrong with the cells of one input, told row by row; ``counts`` rows by the field that they set."""
 
-    def __init__(self, layout: Layout, *, null: str | None, secret_cells: SecretCells, report: Report) -> None:
+    def __init__(
+        self, layout: Layout, *, null: str | None, secret_cells: SecretCells, report: Report, whole: bool = True
+    ) -> None:
         self._layout = layout
+        self._whole = whole
         self._null = null
         self._secret_cells = secret_cells
         self._report = report
@@ -73,7 +76,7 @@ class CellChecks:
         says = self._says(name)
         self.counts[field.path] += frame.select(filled(name).sum()).item()
         if field.secret:
-            self._secret(frame, file, name, says)
+            self._secret(frame, file, one, says)
             return
         if field.type is FieldType.STRING and not field.enum:
             plain = says & pl.col(name).is_in(_NOTHING)
@@ -91,9 +94,10 @@ class CellChecks:
         if flaws:
             self._each(frame, file, name, pl.col(name).is_in(list(flaws)), flaws.__getitem__)
 
-    def _secret(self, frame: pl.DataFrame, file: str, name: str, says: pl.Expr) -> None:
+    def _secret(self, frame: pl.DataFrame, file: str, one: FieldColumn, says: pl.Expr) -> None:
+        name = one.column
         cells = frame.select(pl.col(name).filter(says).unique(maintain_order=True)).to_series()
-        flaws = {text: flaw for text in cells if (flaw := self._secret_cells.flaw(text)) is not None}
+        flaws = {text: flaw for text in cells if (flaw := self._secret_cells.flaw(one.field, text)) is not None}
         references = [text for text in cells if self._secret_cells.is_reference(text)]
         self.references += frame.select((says & pl.col(name).is_in(references)).sum()).item()
         if flaws:
@@ -112,16 +116,16 @@ class CellChecks:
 
     def _rows(self, frame: pl.DataFrame, file: str) -> None:
         layout = self._layout
-        if not layout.constants and not layout.templates:
+        if self._whole and not layout.constants and not layout.templates:
             sets = [filled(one.column) for one in layout.fields]
             nothing = ~pl.any_horizontal(sets) if sets else pl.lit(value=True)
             self._each(frame, file, layout.id, nothing, lambda _: ("BP218", "the row changes nothing", ""), named=False)
         if len(self._vendors) > 1:
             count = pl.sum_horizontal(marks.cast(pl.Int32) for marks in self._vendors.values())
             found = frame.filter(count > 1)
-            for place in self._places(found, file):
-                row = found.filter(pl.col(ROW) == place.row)
-                names = [vendor for vendor, marks in self._vendors.items() if row.select(marks).item()]
+            touched = found.select(marks.alias(vendor) for vendor, marks in self._vendors.items())
+            for place, row in zip(self._places(found, file), touched.iter_rows(named=True), strict=True):
+                names = [vendor for vendor, touches in row.items() if touches]
                 words = f"the row sets fields of {' and '.join(names)}; a body has one vendor object at most"
                 self._report(_filled_in(place, "BP109", words, ""))
 
@@ -220,7 +224,8 @@ def _id_flaw(text: str) -> Flaw:  # noqa: PLR0911  (one return a cause)
         return "BP214", f"the id {shown(text)} has {len(text):,} characters, and at most 128 are allowed", ""
     if text != text.strip():
         return "BP214", f"the id {shown(text)} has blanks around it", "Take them off."
-    return "BP214", f"not a destination id: {shown(text)}", ""
+    foreign = foreign_letters(text)
+    return "BP214", f"not a destination id: {shown(text)}" + (f"; it contains {foreign}" if foreign else ""), ""
 
 
 def _nul(_: str) -> Flaw:

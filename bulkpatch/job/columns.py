@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from bulkpatch.errors import CODES, Problem
@@ -18,7 +18,8 @@ IGNORED_PREFIX: Final = "_bp_"
 ORIGIN: Final = "_bp_input"
 """The one of them that says where a row came from: file and row."""
 
-_PLAIN: Final = frozenset({Kind.TEXT, Kind.INTEGER})
+_IDS: Final = frozenset({Kind.TEXT})
+_FILLINGS: Final = frozenset({Kind.TEXT, Kind.INTEGER})
 _LABELS: Final = frozenset({Kind.TEXT, Kind.INTEGER, Kind.BOOLEAN, Kind.SCALAR})
 
 
@@ -46,60 +47,99 @@ class Layout:
     origin: bool = False
 
     @property
+    def fillings(self) -> tuple[str, ...]:
+        """The columns that references are filled from, once each."""
+        found = [name for one in self.templates for name in template_columns(one.template)]
+        return tuple(dict.fromkeys(found))
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Every column that is needed, once."""
-        found = [self.id, *(one.column for one in self.fields), *self.labels]
-        found += [column for template in self.templates for column in template_columns(template.template)]
+        found = [self.id, *(one.column for one in self.fields), *self.labels, *self.fillings]
         return tuple(dict.fromkeys(found + [ORIGIN] * self.origin))
 
+    def without(self, columns: Container[str]) -> Layout:
+        """The same without the parts that ``columns`` play."""
+        return replace(
+            self,
+            fields=tuple(one for one in self.fields if one.column not in columns),
+            templates=tuple(
+                one for one in self.templates if not any(name in columns for name in template_columns(one.template))
+            ),
+            labels=tuple(label for label in self.labels if label not in columns),
+        )
 
-def lay_out(job: Job, header: Header, condition: Sequence[str]) -> tuple[Layout, list[Problem]]:
-    """The parts that the columns of ``header`` play in ``job``, and every column that fits none.
 
-    ``condition`` are the columns that ``where`` uses. A column that the job names plays that part
-    alone; any other that is called like a field sets it.
+def lay_out(job: Job, header: Header) -> Layout:
+    """The parts that the columns of ``header`` play in ``job``.
+
+    A column that the job names as id, as a label or for a field plays that part alone; any other
+    that is called like a field sets it, also if ``where`` or a reference reads it.
     """
-    mapped = dict(job.input.columns)
-    mapped |= {one.column: one.path for one in job.patch if isinstance(one, FromColumn) and one.column not in mapped}
-    named = {job.input.id, *job.input.labels, *mapped, *condition}
-    named |= {column for one in job.patch if isinstance(one, FromSecret) for column in template_columns(one.template)}
     known = catalogue()
-    fields = [
-        FieldColumn(column=column, field=field)
-        for column, path in _fields(job, header, mapped, named)
-        if (field := known.field(path)) is not None
-    ]
     constants = {one.path: one.value for one in job.patch if isinstance(one, Constant)}
     constants |= {one.path: one.default for one in job.patch if isinstance(one, FromColumn) and one.default is not None}
-    layout = Layout(
+    return Layout(
         id=job.input.id,
         constants=constants,
-        fields=tuple(fields),
+        fields=tuple(
+            FieldColumn(column=column, field=field)
+            for column, path in _fields(job, header)
+            if (field := known.field(path)) is not None
+        ),
         templates=tuple(one for one in job.patch if isinstance(one, FromSecret)),
         labels=job.input.labels,
         origin=ORIGIN in header.names,
     )
-    problems = [*_missing(job, header, named), *_unknown(header, named), *_set_twice(header, layout)]
-    return layout, problems + ([] if problems else list(_misfits(header, layout)))
 
 
-def _fields(job: Job, header: Header, mapped: Mapping[str, str], named: set[str]) -> Iterator[tuple[str, str]]:
+def _fields(job: Job, header: Header) -> Iterator[tuple[str, str]]:
     """Column and field path, in the order of the header; one column may fill several fields of [patch]."""
     for name in header.names:
-        if name in mapped:
-            paths = [one.path for one in job.patch if isinstance(one, FromColumn) and one.column == name]
-            paths += [job.input.columns[name]] if name in job.input.columns else []
-            yield from ((name, path) for path in dict.fromkeys(paths))
-        elif name not in named:
-            yield name, name
+        paths = [one.path for one in job.patch if isinstance(one, FromColumn) and one.column == name]
+        paths += [job.input.columns[name]] if name in job.input.columns else []
+        if not paths and name != job.input.id and name not in job.input.labels:
+            paths = [name]
+        yield from ((name, path) for path in dict.fromkeys(paths))
 
 
-def _missing(job: Job, header: Header, named: set[str]) -> Iterator[Problem]:
+def check_columns(
+    job: Job, headers: Sequence[Header], layout: Layout, condition: Sequence[str]
+) -> tuple[list[Problem], Layout | None]:
+    """All that is wrong with the columns of all files; what is left of ``layout`` without them.
+
+    ``condition`` are the columns that ``where`` reads. Nothing is left where the rows cannot be told
+    apart, or an id could be shown that is a secret.
+    """
+    first = headers[0]
+    named = {job.input.id, *job.input.labels, *job.input.columns, *condition, *layout.fillings}
+    named |= {one.column for one in job.patch if isinstance(one, FromColumn)}
+    exposed = list(_exposed(first, layout))
+    problems = [*_set_twice(first, layout), *exposed]
+    unsound = {job.input.id} if exposed else set()
+    for header in headers:
+        misfits = list(_misfits(header, layout))
+        problems += [*_missing(job, header, named, condition), *_unknown(header, named), *misfits]
+        unsound |= {one.column_name or "" for one in misfits} | (named - set(header.names))
+        if set(header.names) != set(first.names):
+            problems.append(_other_columns(first, header))
+            unsound.add(job.input.id)
+    if not problems and not (layout.constants or layout.fields or layout.templates):
+        words = "no column sets a field, and neither does [patch]"
+        problems.append(Problem(code="BP117", message=words, hint=CODES["BP117"].fix, file=first.file))
+    whole = unsound.isdisjoint({job.input.id, *condition})
+    return problems, layout.without(unsound) if whole else None
+
+
+def _missing(job: Job, header: Header, named: set[str], condition: Sequence[str]) -> Iterator[Problem]:
+    there = [one for one in header.names if not one.startswith(IGNORED_PREFIX)]
     for name in sorted(named - set(header.names)):
-        meant = nearest(name, [one for one in header.names if not one.startswith(IGNORED_PREFIX)])
         code = "BP213" if name == job.input.id else "BP228"
         what = "there is no column" if code == "BP213" else "the job names a column that is not there:"
+        meant = nearest(name, there)
         hint = f"Did you mean {shown(meant)}?" if meant else CODES[code].fix
+        if name in condition and any(one.startswith(f"{name}.") for one in there):
+            hint = "In where, a name with dots stands in double quotes: \"postgres.host\" = 'db1'."
         yield Problem(code=code, message=f"{what} {shown(name)}", hint=hint, file=header.file)
 
 
@@ -117,6 +157,18 @@ def _unknown(header: Header, named: set[str]) -> Iterator[Problem]:
         yield Problem(code="BP215", message=words, hint=hint + CODES["BP215"].fix, file=header.file)
 
 
+def _other_columns(first: Header, header: Header) -> Problem:
+    there, here = set(first.names), set(header.names)
+    flaws = [f"{shown(min(there - here))} is missing"] if there - here else []
+    flaws += [f"{shown(min(here - there))} is more"] if here - there else []
+    return Problem(
+        code="BP206",
+        message=f"the columns are not those of {first.file}: {' and '.join(flaws)}",
+        hint="Give all files of the input the same columns; an empty cell leaves its field alone.",
+        file=header.file,
+    )
+
+
 def _set_twice(header: Header, layout: Layout) -> Iterator[Problem]:
     first: dict[str, str] = {}
     for one in layout.fields:
@@ -126,25 +178,49 @@ def _set_twice(header: Header, layout: Layout) -> Iterator[Problem]:
             yield Problem(code="BP215", message=words, hint="Keep one of the two.", file=header.file)
 
 
+def _exposed(header: Header, layout: Layout) -> Iterator[Problem]:
+    """Columns of secrets whose cells would also go where they are seen."""
+    known = catalogue()
+    parts = [(layout.id, "the id")]
+    parts += [(name, "a label, which reports show") for name in layout.labels]
+    parts += [(name, "a part of a secret reference, which is stored") for name in layout.fillings]
+    parts += [(one.column, f"the field {one.field.path}") for one in layout.fields if not one.field.secret]
+    secret = {one.column for one in layout.fields if one.field.secret}
+    for name, part in parts:
+        field = known.field(name)
+        if name in secret or (field is not None and field.secret):
+            yield Problem(
+                code="BP215",
+                message=f"the column holds secrets, and the job takes it for {part}",
+                hint="Give that part a column of its own.",
+                file=header.file,
+                column_name=name,
+            )
+
+
 def _misfits(header: Header, layout: Layout) -> Iterator[Problem]:
     """Columns whose cells have a type that their part does not take."""
 
-    def refuse(column: str, wanted: str, fix: str) -> Problem:
-        kinds = " and ".join(sorted(kind.value for kind in header.kinds[column]))
-        words = f"the column holds {kinds}, and {wanted}"
-        return Problem(code="BP219", message=words, hint=fix, file=header.file, column_name=column)
+    def flaws(column: str, fitting: Container[Kind], wanted: str, fix: str = "") -> Iterator[Problem]:
+        for kind, line in header.kinds.get(column, {}).items():
+            if kind not in fitting:
+                holds = "holds" if line is None else "has, here first,"
+                yield Problem(
+                    code="BP219",
+                    message=f"the column {holds} {kind.value}, and {wanted}",
+                    hint=fix or CODES["BP219"].fix,
+                    file=header.file,
+                    line=line,
+                    column_name=column,
+                )
 
-    if header.kinds[layout.id] != {Kind.TEXT}:
-        yield refuse(layout.id, "ids are text", "Write the column as text: nothing is guessed of a number.")
+    yield from flaws(layout.id, _IDS, "ids are text", "Write the column as text: nothing is guessed of a number.")
     for one in layout.fields:
-        if not all(fits(kind, one.field) for kind in header.kinds[one.column]):
-            field = one.field
-            wanted = "a secret reference" if field.secret else field.type.value.replace("_", " ")
-            yield refuse(one.column, f"{field.path} takes {wanted}", CODES["BP219"].fix)
-    for template in layout.templates:
-        for column in template_columns(template.template):
-            if not header.kinds[column] <= _PLAIN:
-                yield refuse(column, "a reference is filled from text", CODES["BP219"].fix)
+        wanted = "a secret reference" if one.field.secret else one.field.type.value.replace("_", " ")
+        yield from flaws(
+            one.column, [kind for kind in Kind if fits(kind, one.field)], f"{one.field.path} takes {wanted}"
+        )
+    for name in layout.fillings:
+        yield from flaws(name, _FILLINGS, "a reference is filled from text")
     for label in layout.labels:
-        if not header.kinds[label] <= _LABELS:
-            yield refuse(label, "a label is one value", CODES["BP219"].fix)
+        yield from flaws(label, _LABELS, "a label is one value")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bulkpatch.job.findings import refuse
+from bulkpatch.errors import CODES, InvalidInput, Problem
 
 BOM: Final = "\ufeff"
 _MISFITS: Final = {"\0": "a NUL", "\x1a": "a stray 0x1A"}
@@ -18,25 +18,42 @@ class Decoder:
         self._pending = b""
         self._line = 1
         self._offset = 0
+        self._flaw: InvalidInput | None = None
 
     def feed(self, data: bytes, *, final: bool = False) -> str:
-        """The text of ``data``, but for a character that is not whole yet. Raises ``InvalidInput``."""
-        data = self._pending + data
-        text, taken = _decoded(data)
-        if taken < len(data) and (final or len(data) - taken > 3):  # noqa: PLR2004  (a character has at most 4 bytes)
-            line = self._line + data.count(b"\n", 0, taken)
-            place = f"byte {self._offset + taken + 1} of the file (0x{data[taken]:02X})"
-            refuse("BP203", f"{place} is no UTF-8", file=self._file, line=line)
-        for misfit, name in _MISFITS.items():
-            if misfit in text:
-                line = self._line + text.count("\n", 0, text.index(misfit))
-                refuse("BP210", f"{name} stands on line {line}", file=self._file, line=line)
-        if not self._offset:
-            text = text.removeprefix(BOM)
-        self._pending = data[taken:]
-        self._offset += taken
-        self._line += text.count("\n")
-        return text
+        """The text of ``data``, but for a character that is not whole yet.
+
+        Raises ``InvalidInput`` once the text before the flaw was given: its rows are looked at, too.
+        """
+        if self._flaw is None:
+            data = self._pending + data
+            text, taken = _decoded(data)
+            if taken < len(data) and (final or len(data) - taken > 3):  # noqa: PLR2004  (a character has at most 4 bytes)
+                line = self._line + text.count("\n")
+                place = f"byte {self._offset + taken + 1} of the file (0x{data[taken]:02X})"
+                self._flaw = self._flawed("BP203", f"{place} is no UTF-8", line)
+            text = self._fitting(text)
+            if not self._offset:
+                text = text.removeprefix(BOM)
+            self._pending = data[taken:]
+            self._offset += taken
+            self._line += text.count("\n")
+            if self._flaw is None or (text and not final):
+                return text
+        raise self._flaw
+
+    def _fitting(self, text: str) -> str:
+        """``text`` up to the first character that belongs in no text."""
+        places = [at for misfit in _MISFITS if (at := text.find(misfit)) >= 0]
+        if not places:
+            return text
+        at = min(places)
+        line = self._line + text.count("\n", 0, at)
+        self._flaw = self._flawed("BP210", f"{_MISFITS[text[at]]} stands on line {line}", line)
+        return text[:at]
+
+    def _flawed(self, code: str, words: str, line: int) -> InvalidInput:
+        return InvalidInput([Problem(code=code, message=words, hint=CODES[code].fix, file=self._file, line=line)])
 
 
 def _decoded(data: bytes) -> tuple[str, int]:

@@ -9,8 +9,11 @@ from __future__ import annotations
 import csv
 import io
 import re
+import sys
 from collections.abc import Iterator, Sequence
-from typing import IO, Final, NamedTuple, NoReturn
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import IO, Final, NamedTuple
 
 import polars as pl
 
@@ -26,16 +29,16 @@ CHUNK_BYTES: Final = 1 << 20
 """Bytes read at a time: some 20,000 rows, over which Polars' cost per call is lost."""
 
 _WIDTH: Final = "\0width"
-_TEXT: Final = frozenset({Kind.TEXT})
 _NAMES: Final = {",": "a comma", ";": ";", "\t": "a tab"}
 _QUOTED: Final = re.compile(r'"(?:[^"]++|"")*+"')
 
 
 class Stretch(NamedTuple):
-    """Whole records as text, the first of them on ``line``."""
+    """Whole records as text, the first of them on ``line``; or the ``flaw`` for which one record is left out."""
 
     line: int
     text: str
+    flaw: Problem | None = None
 
 
 class Delimited:
@@ -49,17 +52,27 @@ class Delimited:
         self._skip_blank_lines = skip_blank_lines
         self._chunk_bytes = chunk_bytes
         self._grammar = re.compile(rf'(?:[^"\r]++|\r\n|(?<![^{separator}\n])"(?:[^"]++|"")*+"(?![^{separator}\r\n]))*+')
+        self.header = Header(file=source.shown, names=(), kinds={}, dtypes={})
         with source.open() as file:
-            check_text_head(file.read(HEAD_BYTES), source.shown)
+            self._check_head(file.read(HEAD_BYTES))
         with source.open() as file:
             names = self._names(_first_record(next(self._stretches(file)).text))
-        self.header = Header(file=source.shown, names=names, kinds=dict.fromkeys(names, _TEXT))
+        self.header = Header(
+            file=source.shown,
+            names=names,
+            kinds={name: {Kind.TEXT: None} for name in names},
+            dtypes=dict.fromkeys(names, pl.String()),
+        )
 
     def frames(self, columns: Sequence[str], report: Report) -> Iterator[pl.DataFrame]:
         """See ``parts.Reader``."""
         row = 1
         with self._source.open() as file:
-            for line, text in self._rows_only(file):
+            for line, text, flaw in self._sound(file):
+                if flaw is not None:
+                    report(replace(flaw, row=row))
+                    row += 1
+                    continue
                 frame = self._quoted(line, text) if '"' in text else self._plain(line, text)
                 if self._skip_blank_lines:
                     frame = frame.filter(pl.col(_WIDTH) > 0)
@@ -70,27 +83,44 @@ class Delimited:
     # ── records ──────────────────────────────────────────────────────────────────────────────
 
     def _stretches(self, file: IO[bytes]) -> Iterator[Stretch]:
-        """The whole file in stretches of whole records, each held against the grammar if it has quotes."""
+        """The whole file in stretches of whole records."""
         decoder, rest, line, data = Decoder(self._source.shown), "", 1, b"more"
         while data:
             data = file.read(self._chunk_bytes)
             rest += decoder.feed(data, final=not data)
-            cut = _whole(rest) if data else len(rest)
-            if len(rest) - cut > RECORD_BYTES_MAX:
-                self._check_grammar(line, rest)
+            while cut := self._whole_records(line, rest) if data else len(rest):
+                yield Stretch(line, rest[:cut])
                 line += rest.count("\n", 0, cut)
-                refuse("BP211", "a row is larger than 1 MiB", file=self._source.shown, line=line)
-            if text := rest[:cut]:
-                self._check_grammar(line, text)
-                yield Stretch(line, text)
-                line += text.count("\n")
                 rest = rest[cut:]
 
-    def _rows_only(self, file: IO[bytes]) -> Iterator[Stretch]:
-        """The stretches without the header's record."""
-        for index, stretch in enumerate(self._stretches(file)):
-            header = _first_record(stretch.text) if index == 0 else ""
-            yield Stretch(stretch.line + header.count("\n"), stretch.text[len(header) :])
+    def _whole_records(self, line: int, text: str) -> int:
+        """How much of ``text`` is whole records. One whose quotes do not hold is taken to end with the line."""
+        cut = _whole(text)
+        if cut or len(text) <= RECORD_BYTES_MAX:
+            return cut
+        torn = text.find("\n", self._fault(text)) + 1
+        if not torn:
+            refuse("BP211", "the row is larger than 1 MiB", file=self._source.shown, line=line)
+        return torn
+
+    def _sound(self, file: IO[bytes]) -> Iterator[Stretch]:
+        """The rows below the header: stretches in which every quote is in place, and each flawed record by itself."""
+        for index, (line, text, _) in enumerate(self._stretches(file)):
+            begin = len(_first_record(text)) if index == 0 else 0
+            line += text.count("\n", 0, begin)  # noqa: PLW2901  (it goes on through the stretch)
+            while begin < len(text):
+                at = self._fault(text, begin)
+                end = at if at == len(text) else begin + _whole(text[begin:at])
+                if end > begin:
+                    yield Stretch(line, text[begin:end])
+                if at < len(text):
+                    flaw = self._explained(line + text.count("\n", begin, at), text, at)
+                    if text[at] == "\r":
+                        raise InvalidInput([flaw])
+                    end = text.find("\n", at) + 1 or len(text)
+                    yield Stretch(line, "", flaw)
+                line += text.count("\n", begin, end)  # noqa: PLW2901
+                begin = end
 
     def _plain(self, line: int, text: str) -> pl.DataFrame:
         """The rows of a stretch without quotes; the width counts cells, 0 for a blank line."""
@@ -104,23 +134,18 @@ class Delimited:
 
     def _quoted(self, line: int, text: str) -> pl.DataFrame:
         """The same for a stretch with quotes, in which a row may have several lines."""
-        rows, numbers, before = [], [], 0
-        reader = csv.reader(io.StringIO(text), delimiter=self._separator, strict=True)
-        try:
+        names = self.header.names
+        rows, numbers = [], []
+        with _cells_of_any_size():
+            reader = csv.reader(io.StringIO(text), delimiter=self._separator, strict=True)
+            before = 0
             for row in reader:
                 rows.append(row)
                 numbers.append(line + before)
                 before = reader.line_num
-        except csv.Error:
-            too_large = True  # the grammar holds, so it is the module's own limit, which is above ours
-        else:
-            too_large = False
-        if too_large:
-            refuse("BP211", "a cell is larger than 64 KiB", file=self._source.shown, line=line + before)
-        names = self.header.names
         blank = [""] * len(names)
         columns = zip(*(row if len(row) == len(names) else blank for row in rows), strict=True)
-        cells = [pl.Series(name, column, dtype=pl.String) for name, column in zip(names, columns, strict=bool(rows))]
+        cells = [pl.Series(name, column, dtype=pl.String) for name, column in zip(names, columns, strict=True)]
         widths = pl.Series(_WIDTH, [len(row) for row in rows], dtype=pl.UInt32)
         return pl.DataFrame([*cells, pl.Series(LINE, numbers, dtype=pl.Int64), widths])
 
@@ -128,20 +153,30 @@ class Delimited:
         """``frame`` without the rows that have another number of cells than the header; these are reported."""
         count = len(self.header.names)
         uneven = frame.filter(pl.col(_WIDTH) != count)
-        for line, width in uneven.select(LINE, _WIDTH).iter_rows():
-            code, message = "BP207", f"the row has {width} cell{'s' * (width != 1)}, and the header {count}"
+        for row, line, width in uneven.select(ROW, LINE, _WIDTH).iter_rows():
+            code, words = "BP207", f"the row has {width} cell{'s' * (width != 1)}, and the header {count}"
             if not width:
-                code, message = "BP209", "blank line"
-            report(Problem(code=code, message=message, hint=CODES[code].fix, file=self._source.shown, line=line))
+                code, words = "BP209", "blank line"
+            hint = CODES[code].fix
+            report(Problem(code=code, message=words, hint=hint, file=self._source.shown, line=line, row=row))
         return frame.filter(pl.col(_WIDTH) == count) if uneven.height else frame
 
     # ── what is refused ──────────────────────────────────────────────────────────────────────
+
+    def _check_head(self, head: bytes) -> None:
+        check_text_head(head, self._source.shown)
+        if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")):
+            hint = "Write one object a line, and name the file .ndjson."
+            refuse("BP204", "this is JSON", hint=hint, file=self._source.shown)
 
     def _names(self, record: str) -> tuple[str, ...]:
         shown_file = self._source.shown
         if record.lower().startswith("sep="):
             refuse("BP206", "the first line is Excel's sep=", hint="Remove line 1 (Excel).", file=shown_file, line=1)
-        names = next(csv.reader(io.StringIO(record), delimiter=self._separator, strict=True), [])
+        if (at := self._fault(record)) < len(record):
+            raise InvalidInput([self._explained(1 + record.count("\n", 0, at), record, at)])
+        with _cells_of_any_size():
+            names = next(csv.reader(io.StringIO(record), delimiter=self._separator, strict=True), [])
         if not names:
             refuse("BP206", "the first line is blank; the names of the columns belong there", file=shown_file, line=1)
         other = next((sign for sign in _NAMES if sign in names[0] and sign != self._separator), None)
@@ -150,49 +185,57 @@ class Delimited:
         check_names(names, shown_file, line=1)
         return tuple(names)
 
-    def _check_grammar(self, line: int, text: str) -> None:
-        """Raise ``InvalidInput`` where a quote or a CR is out of place. Costs nothing without quotes and CRs."""
-        if '"' not in text and "\r" not in text:
-            return
-        match = self._grammar.match(text)
-        at = match.end() if match else 0
-        if at < len(text):
-            self._refuse_at(line, text, at)
+    def _fault(self, text: str, begin: int = 0) -> int:
+        """Where a quote or a CR is first out of place; the end if none is. Costs nothing without quotes and CRs."""
+        if text.find('"', begin) < 0 and text.find("\r", begin) < 0:
+            return len(text)
+        match = self._grammar.match(text, begin)
+        return match.end() if match else begin
 
-    def _refuse_at(self, line: int, text: str, at: int) -> NoReturn:
-        before = text[at - 1] if at else "\n"
-        closed = _QUOTED.match(text, at)
+    def _explained(self, line: int, text: str, at: int) -> Problem:
+        """Why what stands at ``at``, on ``line``, is out of place."""
+        before, closed, hint = text[at - 1 : at], _QUOTED.match(text, at), ""
         if text[at] == "\r":
-            code, message, hint = "BP212", "a line ends with CR alone", ""
+            code, words = "BP212", "a line ends with CR alone"
         elif before == "=":
-            code, message, hint = "BP208", 'Excel text marker (="…") in a cell', "Export the column as plain text."
-        elif before not in {self._separator, "\n"}:
-            code, message, hint = "BP208", "a quote stands inside a cell that is not quoted", ""
-        elif closed:
-            code, message, hint, at = "BP208", "something follows the closing quote of a cell", "", closed.end()
+            code, words, hint = "BP208", 'Excel text marker (="…") in a cell', "Export the column as plain text."
+        elif before not in {"", self._separator, "\n"}:
+            code, words = "BP208", "a quote stands inside a cell that is not quoted"
+        elif closed is None:
+            code, words = "BP208", "the quote that opens here is not closed, or not within 1 MiB"
+        elif "\n" in closed[0]:
+            there = line + text.count("\n", at, closed.end())
+            code, words = (
+                "BP208",
+                f"the quote that opens here is closed on line {there} only, where something follows it",
+            )
         else:
-            code, message, hint = "BP208", "the quote that opens here is never closed", ""
-        raise InvalidInput(
-            [
-                Problem(
-                    code=code,
-                    message=message,
-                    hint=hint or CODES[code].fix,
-                    file=self._source.shown,
-                    line=line + text.count("\n", 0, at),
-                    column=at - text.rfind("\n", 0, at),
-                    column_name=self._column_at(text, at),
-                )
-            ]
+            code, words, at = "BP208", "something follows the closing quote of a cell", closed.end()
+        return Problem(
+            code=code,
+            message=words,
+            hint=hint or CODES[code].fix,
+            file=self._source.shown,
+            line=line,
+            column=at - text.rfind("\n", 0, at),
+            column_name=self._column_at(text, at),
         )
 
     def _column_at(self, text: str, at: int) -> str | None:
         """The name of the column that the place lies in, if the record's own quotes let it be told."""
-        if not hasattr(self, "header"):
-            return None
         record = _QUOTED.sub("", text[text.rfind("\n", 0, at) + 1 : at])
         index = record.count(self._separator)
         return self.header.names[index] if index < len(self.header.names) else None
+
+
+@contextmanager
+def _cells_of_any_size() -> Iterator[None]:
+    """Takes away the csv module's own limit: what is too large is told with its row and column, by the cell checks."""
+    limit = csv.field_size_limit(sys.maxsize)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _whole(text: str) -> int:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Final, Literal, NoReturn, TypeAlias
 
 from bulkpatch.errors import CODES, InvalidInput, Problem
-from bulkpatch.job.frames import KeyPath, one_line
+from bulkpatch.job.frames import one_line
 from bulkpatch.job.positions import JobSource
-from bulkpatch.job.spec import Origin
+from bulkpatch.job.spec import KeyPath, Origin
 
 Report: TypeAlias = Callable[[Problem], None]
 """Where a problem goes that does not end the reading."""
@@ -23,25 +23,35 @@ def refuse(code: str, message: str, *, hint: str = "", file: str | None = None, 
 
 
 class Gathered:
-    """What is wrong with the rows of one input, in order."""
+    """What is wrong with one input: told column by column and stretch by stretch, listed as it stands in the files."""
 
     def __init__(self) -> None:
         self.errors: list[Problem] = []
         self.warnings: list[Problem] = []
         self.omitted = 0
+        self._stretch: list[Problem] = []
 
     def report(self, problem: Problem) -> None:
         """Take note of ``problem``."""
-        kept = self.warnings if problem.warning else self.errors
-        if len(kept) < PROBLEMS_MAX:
-            kept.append(problem)
-        else:
-            self.omitted += not problem.warning
+        if not problem.warning:
+            self._stretch.append(problem)
+        elif len(self.warnings) < PROBLEMS_MAX:
+            self.warnings.append(problem)
+
+    def end_stretch(self) -> None:
+        """What was told since the last call lies before all that will be: put it in the order of its lines."""
+        self._stretch.sort(key=lambda problem: problem.line or problem.row or 0)
+        free = PROBLEMS_MAX - len(self.errors)
+        self.errors += self._stretch[:free]
+        self.omitted += len(self._stretch[free:])
+        self._stretch.clear()
 
     def raise_if_any(self) -> None:
-        """Raise ``InvalidInput`` with all errors, by file and line as they were met."""
+        """Raise ``InvalidInput`` with all errors, by file and line; files are read in order of their names."""
+        self.end_stretch()
         if self.errors:
-            raise InvalidInput(self.errors, omitted=self.omitted)
+            errors = sorted(self.errors, key=lambda problem: (problem.file or "", problem.line or problem.row or 0))
+            raise InvalidInput(errors, omitted=self.omitted)
 
 
 class Findings:

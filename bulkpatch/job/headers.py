@@ -1,9 +1,9 @@
-"""The names of the columns: each there, once, without blanks around it."""
+"""The names of the columns: each there, once, and nothing in it that is not seen."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from bulkpatch.errors import CODES, InvalidInput, Problem
 from bulkpatch.job.findings import refuse
@@ -15,26 +15,30 @@ def check_names(names: Sequence[str], file: str, *, line: int | None = None) -> 
     """Raise ``InvalidInput`` with all that is wrong with the names of one file's columns."""
     if len(names) > COLUMNS_MAX:
         refuse("BP211", f"more than {COLUMNS_MAX} columns", file=file, line=line)
-    flaws = [(f"column {at} has no name", "") for at, name in enumerate(names, 1) if not name.strip()]
-    flaws += [
-        (f"the name of column {at} has blanks around it", f"did you mean {shown(name.strip())}?")
-        for at, name in enumerate(names, 1)
-        if name.strip() and name != name.strip()
+    fix = CODES["BP206"].fix if line is not None else "Rename the column."
+    problems = [
+        Problem(code="BP206", message=message, hint=hint or fix, file=file, line=line)
+        for message, hint in [*_flaws(names), *_twice(names)]
     ]
-    flaws += [
-        (f"the column {shown(name)} stands {times} times", "")
-        for name, times in Counter(names).items()
-        if times > 1 and name
-    ]
-    flaws += [
-        (f"the name of column {at} has a NUL or a line break", "")
-        for at, name in enumerate(names, 1)
-        if set(name) & {"\0", "\n", "\r"}
-    ]
-    if flaws:
-        raise InvalidInput(
-            [
-                Problem(code="BP206", message=message, hint=hint or CODES["BP206"].fix, file=file, line=line)
-                for message, hint in flaws
-            ]
-        )
+    if problems:
+        raise InvalidInput(problems)
+
+
+def _flaws(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Words and fix for each name that does not hold by itself."""
+    for at, name in enumerate(names, 1):
+        hidden = [f"U+{ord(char):04X}" for char in name.strip() if not char.isprintable()]
+        if not name.strip():
+            yield f"column {at} has no name", ""
+        elif hidden:
+            yield f"the name of column {at} has a character that is not seen: {hidden[0]}", ""
+        elif name != name.strip():
+            yield f"the name of column {at} has blanks around it", f"did you mean {shown(name.strip())}?"
+        elif name == "*" or (name.startswith("^") and name.endswith("$")):
+            yield f"the name of column {at} is a pattern (* or ^…$), which would stand for several columns", ""
+
+
+def _twice(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for name, times in Counter(names).items():
+        if times > 1 and name.strip():
+            yield f"the column {shown(name)} stands {times} times", ""

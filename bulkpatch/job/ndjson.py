@@ -12,17 +12,19 @@ from bulkpatch.errors import CODES, Problem
 from bulkpatch.job.decoding import Decoder
 from bulkpatch.job.findings import Report, refuse
 from bulkpatch.job.headers import check_names
-from bulkpatch.job.parts import LINE, RECORD_BYTES_MAX, ROW, Header, Kind
+from bulkpatch.job.parts import COLUMNS_MAX, LINE, RECORD_BYTES_MAX, ROW, Header, Kind
 from bulkpatch.job.seal import Source
 from bulkpatch.job.sniff import HEAD_BYTES, check_text_head
 
 CHUNK_BYTES: Final = 1 << 20
 """Bytes read at a time: a few thousand rows."""
 _INTEGER_MAX: Final = 2**63 - 1
+_OBJECT_A_LINE: Final = 'Each line is one JSON object: {"column": value, …}'
 _NATIVE: Final[dict[Kind, pl.DataType]] = {
     Kind.INTEGER: pl.Int64(),
     Kind.BOOLEAN: pl.Boolean(),
     Kind.LIST: pl.List(pl.String),
+    Kind.SCALAR: pl.Float64(),
 }
 """Kinds that a column keeps, so that ``where`` can compute with them; where kinds are mixed, cells are JSON text."""
 
@@ -40,10 +42,16 @@ class Ndjson:
         self._chunk_bytes = chunk_bytes
         with source.open() as file:
             check_text_head(file.read(HEAD_BYTES), source.shown)
+        self._long: set[str] = set()
         kinds = self._kinds()
+        if not kinds:
+            self._refuse_first_line()
         check_names(tuple(kinds), source.shown)
         self.header = Header(
-            file=source.shown, names=tuple(kinds), kinds={name: frozenset(found) for name, found in kinds.items()}
+            file=source.shown,
+            names=tuple(kinds),
+            kinds={name: found or {Kind.TEXT: None} for name, found in kinds.items()},
+            dtypes={name: self._dtype(name, found) for name, found in kinds.items()},
         )
 
     def frames(self, columns: Sequence[str], report: Report) -> Iterator[pl.DataFrame]:
@@ -59,7 +67,7 @@ class Ndjson:
                     try:
                         rows.append((row, line, _parsed(text)))
                     except _Flaw as flaw:
-                        report(self._problem(line, str(flaw)))
+                        report(self._problem(line, row, str(flaw)))
                 yield self._frame(rows, columns)
 
     def _frame(self, rows: Sequence[tuple[int, int, Mapping[str, Any]]], columns: Sequence[str]) -> pl.DataFrame:
@@ -69,27 +77,35 @@ class Ndjson:
         return pl.DataFrame([*numbers, *lines, *cells])
 
     def _series(self, name: str, values: Sequence[Any]) -> pl.Series:
-        kinds = self.header.kinds[name]
-        native = _NATIVE.get(next(iter(kinds))) if len(kinds) == 1 else None
-        if native is not None:
-            return pl.Series(name, values, dtype=native)
-        texts = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
-        return pl.Series(name, texts, dtype=pl.String)
+        dtype = self.header.dtypes[name]
+        if dtype == pl.String:
+            values = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+        return pl.Series(name, values, dtype=dtype)
 
-    def _kinds(self) -> dict[str, set[Kind]]:
-        found: dict[str, set[Kind]] = {}
+    def _dtype(self, name: str, kinds: Mapping[Kind, int]) -> pl.DataType:
+        if len(kinds) != 1 or name in self._long:
+            return pl.String()
+        return _NATIVE.get(next(iter(kinds)), pl.String())
+
+    def _kinds(self) -> dict[str, dict[Kind, int]]:
+        """The kinds of each column with the first line that has one, and which columns have integers beyond 64 bits."""
+        found: dict[str, dict[Kind, int]] = {}
         with self._source.open() as file:
-            for _, lines in self._chunks(file):
-                for text in lines:
+            for first, lines in self._chunks(file):
+                for line, text in enumerate(lines, first):
                     try:
-                        values = json.loads(text)
+                        values = json.loads(text, parse_constant=_no_number)
                     except (ValueError, RecursionError):
                         continue  # told, with its line, when the rows are read
                     for name, value in values.items() if isinstance(values, dict) else ():
-                        kinds = found.setdefault(name, set())
+                        kinds = found.setdefault(name, {})
                         if value is not None:
-                            kinds.add(_kind(value))
-        return {name: kinds or {Kind.TEXT} for name, kinds in found.items()}
+                            kinds.setdefault(_kind(value), line)
+                        if isinstance(value, int) and abs(value) > _INTEGER_MAX:
+                            self._long.add(name)
+                    if len(found) > COLUMNS_MAX:
+                        return found
+        return found
 
     def _chunks(self, file: IO[bytes]) -> Iterator[tuple[int, list[str]]]:
         """Whole lines, and the number of the first of them."""
@@ -104,10 +120,21 @@ class Ndjson:
             yield line, lines
             line += len(lines)
 
-    def _problem(self, line: int, flaw: str) -> Problem:
+    def _refuse_first_line(self) -> NoReturn:
+        """Why a file in which no line is a row is none of ours."""
+        words = "no line names a column"
+        with self._source.open() as file:
+            _, lines = next(self._chunks(file))
+        try:
+            _parsed(lines[0])
+        except _Flaw as flaw:
+            words = str(flaw)
+        refuse("BP220", words, hint=_OBJECT_A_LINE, file=self._source.shown, line=1)
+
+    def _problem(self, line: int, row: int, flaw: str) -> Problem:
         code = "BP209" if flaw == "blank line" else "BP220"
-        hint = CODES["BP209"].fix if code == "BP209" else 'Each line is one JSON object: {"column": value, …}'
-        return Problem(code=code, message=flaw, hint=hint, file=self._source.shown, line=line)
+        hint = CODES[code].fix if code == "BP209" else _OBJECT_A_LINE
+        return Problem(code=code, message=flaw, hint=hint, file=self._source.shown, line=line, row=row)
 
 
 def _parsed(text: str) -> Mapping[str, Any]:
@@ -149,8 +176,10 @@ def _kind(value: Any) -> Kind:
             return Kind.TEXT
         case bool():
             return Kind.BOOLEAN
-        case int() if abs(value) <= _INTEGER_MAX:
+        case int():
             return Kind.INTEGER
+        case float():
+            return Kind.SCALAR
         case list() if all(isinstance(item, str) for item in value):
             return Kind.LIST
         case _:

@@ -32,7 +32,7 @@ class Kind(StrEnum):
     INTEGER = "whole numbers"
     BOOLEAN = "Booleans"
     LIST = "lists of text"
-    JSON = "objects, fractions or other lists"
+    JSON = "objects or other lists"
     SCALAR = "fractions, times or categories"
     OTHER = "binary or nested data"
 
@@ -52,11 +52,16 @@ def fits(kind: Kind, field: Field) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """The columns of one file, in order, and the kinds of cells that each of them holds."""
+    """The columns of one file, in order.
+
+    ``kinds`` are those of the cells of each column, with the first line that has one (None: the whole
+    column is of that kind); ``dtypes`` the types that frames give them.
+    """
 
     file: str
     names: tuple[str, ...]
-    kinds: Mapping[str, frozenset[Kind]]
+    kinds: Mapping[str, Mapping[Kind, int | None]]
+    dtypes: Mapping[str, pl.DataType]
 
 
 class Reader(Protocol):

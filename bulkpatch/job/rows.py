@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ import polars as pl
 from bulkpatch.errors import InvalidInput, Problem
 from bulkpatch.job.bodies import Compiler
 from bulkpatch.job.cells import CellChecks
-from bulkpatch.job.columns import Layout, lay_out
+from bulkpatch.job.columns import Layout, check_columns, lay_out
 from bulkpatch.job.duplicates import IdIndex, settle
 from bulkpatch.job.findings import Gathered, Report, refuse
 from bulkpatch.job.parts import ROW, Reader
@@ -62,15 +62,24 @@ def open_rows(  # noqa: PLR0913  (what a caller may decide about the reading)
     """The input of ``job``, found and opened; its headers are checked. Raises ``InvalidInput``."""
     sources = find(job, stdin=stdin, spool=spool, decompress=decompress)
     readers = [open_reader(source, skip_blank_lines=skip_blank_lines) for source in sources]
-    condition = Condition(job.input.where, readers[0].header)
-    problems: list[Problem] = []
-    for reader in readers:
-        layout, found = lay_out(job, reader.header, condition.columns)
-        problems += found
-    if problems:
-        raise InvalidInput(problems)
+    headers = [reader.header for reader in readers]
+    condition = Condition(job.input.where, headers[0])
+    layout = lay_out(job, headers[0])
+    problems, sound = check_columns(job, headers, layout, condition.columns)
     secret_cells = SecretCells(rules, inline=job.input.inline_secrets)
-    return Rows(job, sources, readers, layout, condition=condition, secret_cells=secret_cells, limit=limit)
+
+    def rows(layout: Layout) -> Rows:
+        return Rows(job, sources, readers, layout, condition=condition, secret_cells=secret_cells, limit=limit)
+
+    if problems:
+        gathered = Gathered()
+        for problem in problems:
+            gathered.report(problem)
+        gathered.end_stretch()
+        if sound is not None:
+            rows(sound).look(gathered, whole=False)
+        gathered.raise_if_any()
+    return rows(layout)
 
 
 class Rows:
@@ -152,31 +161,15 @@ class Rows:
 
     def _check(self) -> RowsCheck:
         gathered = Gathered()
-        checks = CellChecks(
-            self._layout, null=self._job.input.null, secret_cells=self._secret_cells, report=gathered.report
-        )
-        index, rows = IdIndex(), 0
-        try:
-            for at, frame in self._frames(self._layout.names, gathered.report):
-                checks.check(frame, self._readers[at].header.file)
-                index.add(frame, self._layout.id)
-                rows += frame.height
-        except InvalidInput as ended:
-            for problem in ended.problems:
-                gathered.report(problem)
+        checks, rows = self.look(gathered, whole=True)
         gathered.raise_if_any()
         if not rows:
             file = self._readers[0].header.file
-            refuse("BP223", "where leaves out every row", file=file) if self._ends and self._ends[-1] else refuse(
+            refuse("BP223", "where leaves out every row", file=file) if self._ends[-1] else refuse(
                 "BP202", "there is no row below the header", file=file
             )
-        if suspects := index.suspects():
-            chosen = self.operations(lambda first, last: [row for row in range(first, last + 1) if row in suspects])
-            self._leads = settle(chosen, file_of=self.file_of, report=gathered.report)
-            gathered.raise_if_any()
         own = {*self._layout.constants, *(one.path for one in self._layout.templates)}
-        counts = {path: rows if path in own else count for path, count in checks.counts.items() if count}
-        counts |= dict.fromkeys(own, rows)
+        counts = {path: count for path, count in checks.counts.items() if count} | dict.fromkeys(own, rows)
         return RowsCheck(
             rows=rows,
             duplicates=len(self._leads),
@@ -186,15 +179,48 @@ class Rows:
             warnings=tuple(gathered.warnings),
         )
 
+    def look(self, gathered: Gathered, *, whole: bool) -> tuple[CellChecks, int]:
+        """Go through every row once and gather what is wrong; returns the checks and the number of rows that are taken.
+
+        Not ``whole``: parts of the layout are left out, so that nothing can be said of bodies as such.
+        """
+        checks = CellChecks(
+            self._layout,
+            null=self._job.input.null,
+            secret_cells=self._secret_cells,
+            report=gathered.report,
+            whole=whole,
+        )
+        index, rows = IdIndex(), 0
+        try:
+            for at, frame in self._frames(self._layout.names, gathered.report):
+                checks.check(frame, self._readers[at].header.file)
+                gathered.end_stretch()
+                index.add(frame, self._layout.id)
+                rows += frame.height
+        except InvalidInput as ended:
+            for problem in ended.problems:
+                gathered.report(problem)
+            whole = False
+        gathered.end_stretch()
+        if whole and not gathered.omitted:
+            flawed = {problem.row for problem in gathered.errors}
+            suspects = index.suspects() - flawed
+            self._leads = self._settled(suspects, gathered) if suspects else {}
+        return checks, rows
+
+    def _settled(self, suspects: Container[int], gathered: Gathered) -> Mapping[int, int]:
+        """The leads of rows with the same id and body; different bodies are reported."""
+        chosen = self.operations(lambda first, last: [row for row in range(first, last + 1) if row in suspects])
+        return settle(chosen, file_of=self.file_of, report=gathered.report)
+
     def operations(self, wanted: Callable[[int, int], Sequence[int]]) -> Iterator[Sequence[Operation]]:
         """See ports.Source."""
         for _, whole in self._frames(self._layout.names, _ignored):
             for frame in whole.iter_slices(SLICE_ROWS):
                 numbers = frame[ROW]
                 rows = wanted(numbers[0], numbers[-1])
-                yield self._compiler.operations(
-                    frame.filter(numbers.is_in(rows)) if len(rows) < len(numbers) else frame
-                )
+                yield self._compiler.operations(frame.filter(numbers.is_in(rows)))
 
     def seed_rows(self) -> Iterator[Sequence[SeedRow]]:
         """Every row as the ledger first learns of it."""
@@ -236,7 +262,7 @@ class Rows:
             rows = whole[ROW]
             frame = whole.filter(rows.is_in(wanted(rows[0], rows[-1])))
             columns = [
-                [self._secret_cells.shown(text) for text in texts(frame, name)]
+                [self._secret_cells.shown(text, null=self._job.input.null) for text in texts(frame, name)]
                 if name in secret
                 else texts(frame, name)
                 for name in names

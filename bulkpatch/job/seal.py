@@ -30,6 +30,7 @@ STDIN_BYTES_MAX: Final = 16 << 30
 """Bytes taken from standard input: ten million rows are about one tenth of it."""
 UNPACKED_BYTES_MAX: Final = 1 << 30
 """Bytes that a compressed input may become; a small file can hold any number."""
+_DEVICES: Final = frozenset({Path("/dev"), Path("/dev/fd")})
 FILES_MAX: Final = 10_000
 """Files of one glob; more are nearly always a wrong pattern."""
 
@@ -71,6 +72,8 @@ class Source:
                 yield unpacked
             except (gzip.BadGzipFile, EOFError, zlib.error):
                 refuse("BP220", "the compressed file is damaged", file=self.shown)
+            except OSError as error:
+                refuse("BP201", f"the input cannot be read: {_in_words(error)}", file=self.shown)
             self.check_unchanged(file)
 
     def check_unchanged(self, file: BufferedReader | None = None) -> None:
@@ -121,7 +124,8 @@ def find(job: Job, *, stdin: BinaryIO | None, spool: Path | None, decompress: bo
     path = job.folder / written
     paths = [path]
     if has_magic(written) and not path.exists():
-        paths = [Path(found) for found in sorted(glob(str(path), recursive=True))[: FILES_MAX + 1]]  # noqa: PTH207  (a whole path is the pattern)
+        found = glob(written, root_dir=job.folder, recursive=True)  # noqa: PTH207  (the pattern may be a whole path)
+        paths = [job.folder / one for one in sorted(found)[: FILES_MAX + 1]]
     if not paths or len(paths) > FILES_MAX:
         refuse("BP201", f"the pattern matches {'no file' if not paths else 'over 10,000 files'}", file=str(path))
     return tuple(_source(each, str(each), _suffix(each), decompress=decompress) for each in paths)
@@ -156,7 +160,7 @@ def _stat(path: Path, shown: str) -> os.stat_result:
         facts = path.stat()
     except (OSError, ValueError) as error:
         refuse("BP201", f"the input cannot be read: {_in_words(error)}", file=shown)
-    if not stat.S_ISREG(facts.st_mode) or path.parts[:2] in {("/", "dev"), ("/", "proc")}:
+    if not stat.S_ISREG(facts.st_mode) or path.is_relative_to("/proc") or path.parent in _DEVICES:
         kind = "a folder" if stat.S_ISDIR(facts.st_mode) else "not a regular file"
         refuse("BP201", f"the input is {kind}", hint='For standard input, write path = "-".', file=shown)
     return facts

@@ -7,6 +7,8 @@ from typing import Final
 from bulkpatch.job.references import is_mask
 from bulkpatch.model import Secret
 from bulkpatch.ports import SecretRules
+from bulkpatch.prequel.catalogue import Field, FieldType
+from bulkpatch.prequel.values import CoercionError, parse_json
 
 LITERAL: Final = "value:"
 """Before a secret that would else be taken for a reference."""
@@ -23,14 +25,16 @@ class SecretCells:
         self._rules = rules
         self._inline = inline
 
-    def flaw(self, text: str) -> tuple[str, str, str] | None:
-        """Code, words and fix if the cell does not hold, else None."""
+    def flaw(self, field: Field, text: str) -> tuple[str, str, str] | None:
+        """Code, words and fix if the cell of ``field`` does not hold, else None."""
         if is_mask(text.removeprefix(LITERAL)):
             return "BP304", "a mask stands where a secret belongs", "Put the original cell back."
         if self.is_reference(text):
             found = self._rules.reference_flaw(text)
         elif self._inline:
             found = self._rules.value_flaw(text.removeprefix(LITERAL))
+            if found is None and field.type is FieldType.OBJECT and not _is_object(text.removeprefix(LITERAL)):
+                return "BP304", "the field takes the whole JSON document, such as a key file", ""
         else:
             advice = "Put a reference there (env:NAME, file:PATH, exec:COMMAND), or set [input] inline_secrets = true."
             return "BP301", "not a secret reference (the cell is not shown: it may be the secret)", advice
@@ -47,6 +51,13 @@ class SecretCells:
             return text
         return Secret(text.removeprefix(LITERAL), reference=INLINE)
 
-    def shown(self, text: str) -> str:
-        """The cell as a report may show it."""
-        return text if not text or self.is_reference(text) else REDACTED
+    def shown(self, text: str, *, null: str | None) -> str:
+        """The cell as a report may show it: empty, the token for null, or a reference."""
+        return text if not text or text == null or self.is_reference(text) else REDACTED
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(parse_json(text), dict)
+    except CoercionError:
+        return False

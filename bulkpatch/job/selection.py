@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final, NoReturn
 
 import polars as pl
 
 from bulkpatch.job.findings import refuse
-from bulkpatch.job.parts import Header, Kind
+from bulkpatch.job.parts import Header
 
-_DTYPES: Final[dict[Kind, pl.DataType]] = {
-    Kind.INTEGER: pl.Int64(),
-    Kind.BOOLEAN: pl.Boolean(),
-    Kind.LIST: pl.List(pl.String),
-    Kind.SCALAR: pl.Float64(),
-}
+_QUOTED: Final = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
+_BEYOND_A_ROW: Final = re.compile(
+    r"\b(?:(?:array_agg|string_agg|avg|mean|corr|count|covar\w*|first|last|max|median|min|quantile\w*|std\w*|sum|var\w*"
+    r"|unnest|columns|over|now|localtime\w*)\s*\(|select\b|current_(?:date|time|timestamp)\b)",
+    re.IGNORECASE,
+)
+"""What looks at other rows, not all of which are in memory, or at the clock, which moves before a run goes on."""
 
 
 class Condition:
@@ -30,19 +32,16 @@ class Condition:
         self.columns: tuple[str, ...] = ()
         if where is None:
             return
+        if _BEYOND_A_ROW.search(_QUOTED.sub("", where)):
+            hint = "Leave out aggregates, windows, subqueries and the time of day."
+            self._refuse("[input] where may look at one row only", hint)
         try:
             self._expression = pl.sql_expr(where)
             self.columns = tuple(dict.fromkeys(self._expression.meta.root_names()))
         except pl.exceptions.PolarsError:
             self._refuse("[input] where is no SQL expression")
-        if not set(self.columns) <= set(header.names):
-            return  # told with the other columns that are missing
-        kinds = {name: header.kinds[name] for name in self.columns}
-        dtypes = {
-            name: _DTYPES.get(next(iter(kind)), pl.String()) if len(kind) == 1 else pl.String()
-            for name, kind in kinds.items()
-        }
-        self.applied(pl.DataFrame(schema=dtypes))
+        if set(self.columns) <= set(header.names):  # else told with the other columns that are missing
+            self.applied(pl.DataFrame(schema={name: header.dtypes[name] for name in self.columns}))
 
     def applied(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The rows of ``frame`` for which the condition holds."""
@@ -51,7 +50,8 @@ class Condition:
         try:
             return frame.filter(self._expression)
         except pl.exceptions.PolarsError:
-            self._refuse("[input] where does not hold over the columns of the input")
+            hint = "Compare text with 'text'; every cell of a text file is text, and TRY_CAST(port AS INT) a number."
+            self._refuse("[input] where does not hold over the columns of the input", hint)
 
-    def _refuse(self, words: str) -> NoReturn:
-        refuse("BP222", words, file=self._file)
+    def _refuse(self, words: str, hint: str = "") -> NoReturn:
+        refuse("BP222", words, hint=hint, file=self._file)

@@ -17,7 +17,7 @@ PARQUET_BYTES_MIN: Final = 12
 
 GZIP: Final = b"\x1f\x8b"
 
-_HTML: Final = re.compile(rb"\s*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE)
+_HTML: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE)
 _KINDS: Final[tuple[tuple[Callable[[bytes], object], str, str, str], ...]] = (
     (lambda head: head.startswith((b"\xff\xfe", b"\xfe\xff")), "BP203", "the file is UTF-16", "Save it as UTF-8."),
     (

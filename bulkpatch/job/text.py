@@ -40,4 +40,6 @@ def _text(column: pl.Series) -> pl.Series:
             ],
             dtype=pl.String,
         )
+    if column.dtype == pl.Duration:
+        return column.dt.to_string("iso")
     return column.cast(pl.String, strict=False)

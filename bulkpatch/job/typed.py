@@ -34,8 +34,8 @@ class Typed:
         schema = self._schema()
         names = tuple(schema)
         check_names(names, source.shown)
-        kinds = {name: frozenset({_kind(dtype)}) for name, dtype in schema.items()}
-        self.header = Header(file=source.shown, names=names, kinds=kinds)
+        kinds = {name: {_kind(dtype): None} for name, dtype in schema.items()}
+        self.header = Header(file=source.shown, names=names, kinds=kinds, dtypes=schema)
 
     def frames(self, columns: Sequence[str], report: Report) -> Iterator[pl.DataFrame]:
         """See ``parts.Reader``. Nothing is reported: a file is readable as a whole or not at all."""
@@ -80,11 +80,11 @@ def _kind(dtype: pl.DataType) -> Kind:
             return Kind.TEXT
         case pl.Boolean():
             return Kind.BOOLEAN
-        case pl.List(inner=pl.String()):
+        case pl.List(inner=pl.String()) | pl.Array(inner=pl.String()):
             return Kind.LIST
-        case pl.List() | pl.Array() | pl.Struct():
+        case pl.List(inner=inner) | pl.Array(inner=inner) if inner == pl.Boolean or inner.is_integer():
             return Kind.JSON
-        case pl.Binary() | pl.Object():
+        case pl.List() | pl.Array() | pl.Struct() | pl.Binary() | pl.Object():
             return Kind.OTHER
         case _:
             return Kind.INTEGER if dtype.is_integer() else Kind.SCALAR
