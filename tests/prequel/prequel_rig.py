@@ -84,11 +84,45 @@ NEARLY: st.SearchStrategy[Any] = st.recursive(
     max_leaves=15,
 )
 """JSON with the right names in wrong places."""
-BODIES: st.SearchStrategy[bytes] = st.binary(max_size=100) | st.builds(
-    lambda value, beside: json.dumps({"status": "success", "data": value, **beside}).encode(),
-    NEARLY,
-    st.dictionaries(NAMES, NEARLY, max_size=3),
+GOOD = success(
+    {
+        "status": "success",
+        "error": None,
+        "destination": {"id": CANARY, "vendor": "s3", "last_completed_transfer": {"status": "SUCCESS"}},
+        "destinations": [{"id": "d1", "updated_at": "2023-11-07T05:31:56Z"}, {"id": CANARY}],
+        "transfers": [{"id": "t1", "status": "SUCCESS", "started_at": "2023-11-07T05:31:56Z"}, {"id": CANARY}],
+    },
+    has_next=True,
+    next_url=f"https://x/destinations?cursor={CANARY}",
 )
-"""Bodies that no API should send."""
+"""An answer that every reader understands."""
+
+
+def every_path(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of every value inside ``node``."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    return [found for key, value in items for found in [(*path, key), *every_path(value, (*path, key))]]
+
+
+def spoilt(path: tuple[Any, ...], strange: Any) -> bytes:
+    """``GOOD`` with something else at ``path``."""
+    document = json.loads(json.dumps(GOOD))
+    node = document
+    for key in path[:-1]:
+        node = node[key]
+    node[path[-1]] = strange
+    return json.dumps(document).encode()
+
+
+BODIES: st.SearchStrategy[bytes] = (
+    st.binary(max_size=100)
+    | st.builds(
+        lambda value, beside: json.dumps({"status": "success", "data": value, **beside}).encode(),
+        NEARLY,
+        st.dictionaries(NAMES, NEARLY, max_size=3),
+    )
+    | st.builds(spoilt, st.sampled_from(every_path(GOOD)), NEARLY)
+)
+"""Bodies that no API should send: bytes, right names in wrong places, a good answer with one wrong value."""
 TOWERS = (b"[" * 200_000, b'{"a":' * 200_000, b'{"status":"success","data":' + b"[" * 100 + b"]" * 100 + b"}")
 """Nesting that ends a naive parser."""
