@@ -432,7 +432,9 @@ class Act:
     detail: str = "{}"
 
 
-Record: TypeAlias = Intent | Setback | Passed | Outcome | Sight | Settlement | Act
+RowEvent: TypeAlias = Sight | Intent | Setback | Passed | Outcome | Settlement
+"""What can happen to one row."""
+Record: TypeAlias = RowEvent | Act
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

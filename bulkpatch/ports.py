@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import ParamSpec, Protocol, TypeVar
 
 from bulkpatch.errors import Problem
 from bulkpatch.model import (
     Act,
     Event,
-    Intent,
     Operation,
-    Outcome,
     OutcomeRow,
     PendingRow,
     Record,
     Request,
     Result,
+    RowEvent,
     RowState,
     RunHeader,
     Secret,
-    Setback,
+    Sight,
 )
 
 P = ParamSpec("P")
@@ -74,8 +73,24 @@ class Ledger(Protocol):
         """Make all of ``records`` durable, in order, or none. A second outcome for a row is refused."""
         ...
 
-    def pending_between(self, first: int, last: int) -> Sequence[PendingRow]:
-        """Rows ``first``…``last`` without an outcome, ascending; rows that follow a lead are left out."""
+    def pending_between(self, first: int, last: int, *, wave: int | None = None) -> Sequence[PendingRow]:
+        """Rows ``first``…``last`` (of one wave) without an outcome, ascending; rows that follow a lead are left out."""
+        ...
+
+    def sights_between(self, first: int, last: int) -> Mapping[int, Sight]:
+        """What was seen of rows ``first``…``last``, by row; of those that follow a lead, nothing."""
+        ...
+
+    def assign_waves(self, assigned: Iterable[tuple[int, int]]) -> None:
+        """Put each row into its wave; rows that follow a lead go with it. Durable, all or none."""
+        ...
+
+    def wave_counts(self) -> Mapping[int, Mapping[RowState, int]]:
+        """Of each wave, the rows that have a request of their own, by state."""
+        ...
+
+    def row_numbers(self, states: Collection[RowState]) -> Iterator[int]:
+        """Input rows in one of ``states``, ascending; ``not_attempted`` means without an outcome."""
         ...
 
     def counts(self) -> Mapping[RowState, int]:
@@ -94,7 +109,7 @@ class Ledger(Protocol):
         """Every input row in input order, in batches of at most ``batch``."""
         ...
 
-    def story(self, destination_id: str) -> Sequence[tuple[int, Sequence[Intent | Setback | Outcome]]]:
+    def story(self, destination_id: str) -> Sequence[tuple[int, Sequence[RowEvent]]]:
         """Of each row with this id: its number, and all that happened to it in order."""
         ...
 

@@ -17,14 +17,30 @@ from bulkpatch.api.options import Options, Plan
 from bulkpatch.api.session import Session, cells_of, work_on
 from bulkpatch.core.lifecycle import OPEN
 from bulkpatch.errors import InvalidInput, Mismatch, Problem
-from bulkpatch.job.rows import Rows
 from bulkpatch.job.reading import job_sha256
+from bulkpatch.job.rows import Rows
 from bulkpatch.job.spec import Job
 from bulkpatch.ledger.folder import list_runs as list_runs  # noqa: PLC0414  (handed on)
 from bulkpatch.ledger.folder import make_run_folder, resolve_run
 from bulkpatch.ledger.lock import RunLock, read_holder
-from bulkpatch.ledger.sqlite import SqliteLedger, create, open_ledger
-from bulkpatch.model import Intent, Limits, Operation, Outcome, RowState, RunHeader, RunResult, Secret, SeedRow, Setback
+from bulkpatch.ledger.opening import create, open_ledger
+from bulkpatch.ledger.sqlite import SqliteLedger
+from bulkpatch.model import (
+    Intent,
+    Limits,
+    Operation,
+    Outcome,
+    Passed,
+    RowEvent,
+    RowState,
+    RunHeader,
+    RunResult,
+    Secret,
+    SeedRow,
+    Setback,
+    Settlement,
+    Sight,
+)
 from bulkpatch.report.write import ReportFiles, write_report
 from bulkpatch.secrets.redaction import LiveRedactor
 from bulkpatch.simulator.faults import FaultPlan
@@ -161,10 +177,18 @@ def story(run_name: str, destination_id: str, report_dir: Path) -> Sequence[str]
     return [line for row, events in told for line in (f"row {row}  {destination_id}", *map(_event_line, events))]
 
 
-def _event_line(event: Intent | Setback | Outcome) -> str:
+def _event_line(event: RowEvent) -> str:
     at = datetime.fromtimestamp(event.at_us / 1e6, UTC).strftime("%H:%M:%S.%f")[:-3]
-    head = f"  {at}  attempt {event.attempt}  {event.stage}"
     match event:
+        case Sight():
+            return f"  {at}  seen: {_seen(event)}"
+        case Settlement():
+            return f"  {at}  settled later: {event.state}: {event.code} {event.error or ''}".rstrip()
+        case _:
+            head = f"  {at}  attempt {event.attempt}  {event.stage}"
+    match event:
+        case Passed():
+            return f"{head}  passed" + (f": {event.code}" if event.code else "")
         case Intent():
             return f"{head}  about to be sent"
         case Setback():
@@ -173,6 +197,12 @@ def _event_line(event: Intent | Setback | Outcome) -> str:
             return f"{head}  {event.state}" + (f": {event.code} {event.error}" if event.code else "")
         case _:
             assert_never(event)
+
+
+def _seen(sight: Sight) -> str:
+    if not sight.found:
+        return "nothing is known of it" if sight.found is None else "there is no such destination"
+    return f"vendor {sight.vendor}, recipient {sight.recipient_id}, updated {sight.updated_at}"
 
 
 # ── the steps behind the doors ───────────────────────────────────────────────────────────────

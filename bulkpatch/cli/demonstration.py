@@ -12,7 +12,7 @@ from bulkpatch.cli.settings import CLOCK, ENVIRON
 from bulkpatch.cli.speaking import tell
 from bulkpatch.errors import Broken, ExitCode
 from bulkpatch.ledger.folder import list_runs
-from bulkpatch.ledger.sqlite import FILE
+from bulkpatch.ledger.opening import FILE
 from bulkpatch.model import Secret
 from bulkpatch.simulator.faults import FaultPlan
 from bulkpatch.simulator.server import SimulatorServer

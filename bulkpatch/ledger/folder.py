@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bulkpatch.errors import InvalidInput, Problem
 from bulkpatch.ledger.faults import disk_faults
-from bulkpatch.ledger.sqlite import FILE, SEEDING
+from bulkpatch.ledger.opening import FILE, SEEDING
 
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 """How the kernel writes a blank, a tab, a line's end and a backslash in a path."""

@@ -11,7 +11,6 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
 
 from bulkpatch.ledger.faults import closed, contradicted, unkeepable
 from bulkpatch.model import (
@@ -19,16 +18,18 @@ from bulkpatch.model import (
     Intent,
     Outcome,
     OutcomeRow,
+    Passed,
     PendingRow,
     Record,
+    RowEvent,
     RowState,
     RunHeader,
     SeedRow,
     Setback,
+    Settlement,
+    Sight,
     Stage,
 )
-
-_Event: TypeAlias = Intent | Setback | Outcome
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,18 +38,35 @@ class _Fate:
 
     intents: dict[int, Intent] = field(default_factory=dict)
     setbacks: dict[int, Setback] = field(default_factory=dict)
+    passes: dict[int, Passed] = field(default_factory=dict)
+    sight: Sight | None = None
     outcome: Outcome | None = None
+    settlement: Settlement | None = None
 
     @property
     def open(self) -> bool:
         """An intent has no answer on record."""
-        return not self.intents.keys() <= self.setbacks.keys()
+        return not self.intents.keys() <= self.setbacks.keys() | self.passes.keys()
+
+    @property
+    def last_passed(self) -> Passed | None:
+        """The last stage that the row came through."""
+        return max(self.passes.values(), key=lambda one: one.attempt, default=None)
+
+    @property
+    def facts(self) -> bytes | None:
+        """What the last reply that told anything said."""
+        patched = [one for one in self.passes.values() if one.stage is Stage.PATCH and one.facts is not None]
+        last = max(patched, key=lambda one: one.attempt, default=None)
+        told = (self.settlement, self.outcome, last)
+        return next((one.facts for one in told if one is not None and one.facts is not None), None)
 
     @property
     def state(self) -> RowState:
         """Where the row stands."""
-        if self.outcome is not None:
-            return self.outcome.state
+        settled = self.settlement or self.outcome
+        if settled is not None:
+            return settled.state
         return RowState.IN_FLIGHT if self.open else RowState.PENDING
 
     def sends(self) -> Sequence[Intent]:
@@ -65,12 +83,14 @@ class _Fate:
         left = [setback for setback in self.setbacks.values() if not setback.withdrawn]
         return self.outcome or max(left, key=lambda setback: setback.attempt, default=None)
 
-    def events(self) -> Sequence[_Event]:
+    def events(self) -> Sequence[RowEvent]:
         """What happened, in order: by attempt, and of each the intent first and the outcome last."""
-        told: list[_Event] = [*self.intents.values(), *self.setbacks.values()]
-        if self.outcome is not None:
-            told.append(self.outcome)
-        return sorted(told, key=lambda event: event.attempt)
+        tried: list[Intent | Setback | Passed | Outcome] = [*self.intents.values(), *self.setbacks.values()]
+        tried += self.passes.values()
+        tried += [self.outcome] if self.outcome is not None else []
+        tried.sort(key=lambda event: event.attempt)
+        first = [self.sight] if self.sight is not None else []
+        return [*first, *tried, self.settlement] if self.settlement is not None else [*first, *tried]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,12 +100,17 @@ class _Facts:
     header: RunHeader
     rows: dict[int, SeedRow]
     fates: defaultdict[int, _Fate] = field(default_factory=lambda: defaultdict(_Fate))
+    waves: dict[int, int] = field(default_factory=dict)
     acts: list[Act] = field(default_factory=list)
     keys: set[Hashable] = field(default_factory=set)
 
     def fate(self, row: SeedRow) -> _Fate:
         """What ``row``, or the lead it follows, met."""
         return self.fates.get(row.row if row.lead is None else row.lead) or _Fate()
+
+    def wave(self, row: SeedRow) -> int:
+        """The wave of ``row``, or of the lead it follows."""
+        return self.waves.get(row.row if row.lead is None else row.lead, row.wave)
 
     def add(self, record: Record) -> None:
         """Keep ``record``, which was found to contradict nothing."""
@@ -94,8 +119,14 @@ class _Facts:
                 self.fates[record.row].intents[record.attempt] = record
             case Setback():
                 self.fates[record.row].setbacks[record.attempt] = record
+            case Passed():
+                self.fates[record.row].passes[record.attempt] = record
             case Outcome():
                 self.fates[record.row].outcome = record
+            case Sight():
+                self.fates[record.row].sight = record
+            case Settlement():
+                self.fates[record.row].settlement = record
             case Act():
                 self.acts.append(record)
             case _:
@@ -146,16 +177,46 @@ class MemoryLedger:
             facts.add(record)
         self._closed = False
 
-    def pending_between(self, first: int, last: int) -> Sequence[PendingRow]:
+    def pending_between(self, first: int, last: int, *, wave: int | None = None) -> Sequence[PendingRow]:
         """See ports.Ledger."""
-        facts, numbers = self._held, self._numbers
-        found = (facts.rows[number] for number in numbers[bisect_left(numbers, first) : bisect_right(numbers, last)])
+        facts = self._held
         return [
-            self._pending(row, fate) for row in found if row.lead is None and (fate := facts.fate(row)).outcome is None
+            self._pending(row, fate)
+            for row in self._between(first, last)
+            if row.lead is None and (fate := facts.fate(row)).outcome is None and wave in {None, facts.wave(row)}
         ]
 
+    def _between(self, first: int, last: int) -> Iterator[SeedRow]:
+        numbers = self._numbers
+        return (self._facts.rows[one] for one in numbers[bisect_left(numbers, first) : bisect_right(numbers, last)])
+
+    def sights_between(self, first: int, last: int) -> Mapping[int, Sight]:
+        """See ports.Ledger."""
+        fates = self._held.fates
+        found = {row.row: fates[row.row].sight for row in self._between(first, last) if row.row in fates}
+        return {row: sight for row, sight in found.items() if sight is not None}
+
+    def assign_waves(self, assigned: Iterable[tuple[int, int]]) -> None:
+        """See ports.Ledger."""
+        self._held.waves.update(assigned)
+
+    def wave_counts(self) -> Mapping[int, Mapping[RowState, int]]:
+        """See ports.Ledger."""
+        facts = self._held
+        found: dict[int, Counter[RowState]] = {}
+        for row in facts.rows.values():
+            if row.lead is None:
+                fate = facts.fate(row)
+                state = fate.outcome.state if fate.outcome is not None else fate.state
+                found.setdefault(facts.wave(row), Counter())[state] += 1
+        return found
+
     def _pending(self, row: SeedRow, fate: _Fate) -> PendingRow:
-        setbacks = fate.setbacks.values()
+        passed, last = fate.last_passed, fate.intents.get(max(fate.intents, default=0))
+        stage = Stage.VERIFY if passed is not None and passed.stage is Stage.PATCH else Stage.PATCH
+        setbacks = [one for one in fate.setbacks.values() if one.stage is stage]
+        open_ = last if last is not None and fate.open else None
+        sight = fate.sight
         return PendingRow(
             row=row.row,
             destination_id=row.destination_id,
@@ -163,9 +224,16 @@ class MemoryLedger:
             attempt=max(fate.intents, default=0),
             tried=sum(one.counted for one in setbacks),
             throttled=sum(not one.counted and not one.withdrawn and one.wait_us > 0 for one in setbacks),
-            doubted=any(one.maybe_applied for one in setbacks),
-            open=fate.open,
+            doubted=any(one.maybe_applied for one in fate.setbacks.values()),
+            open=open_ is not None,
+            open_stage=open_.stage if open_ else None,
+            passed=passed.stage if passed else None,
             copies=1 + self._copies[row.row],
+            wave=self._facts.wave(row),
+            vendor=sight.vendor if sight else None,
+            recipient_id=sight.recipient_id if sight else None,
+            updated_at=sight.updated_at if sight else None,
+            live_digest=sight.digest if sight else None,
         )
 
     def counts(self) -> Mapping[RowState, int]:
@@ -187,16 +255,16 @@ class MemoryLedger:
         rows = list(self._held.rows.values())
         for start in range(0, len(rows), batch):
             facts = self._held
-            yield [_outcome_row(row, facts.fate(row)) for row in rows[start : start + batch]]
+            yield [_outcome_row(row, facts.fate(row), facts.wave(row)) for row in rows[start : start + batch]]
 
     def row_numbers(self, states: Collection[RowState]) -> Iterator[int]:
         """Input rows in one of ``states``, ascending; ``not_attempted`` means without an outcome."""
         for row in list(self._held.rows.values()):
-            outcome = self._held.fate(row).outcome
-            if (RowState.NOT_ATTEMPTED if outcome is None else outcome.state) in states:
+            fate = self._held.fate(row)
+            if (RowState.NOT_ATTEMPTED if fate.outcome is None else fate.state) in states:
                 yield row.row
 
-    def story(self, destination_id: str) -> Sequence[tuple[int, Sequence[_Event]]]:
+    def story(self, destination_id: str) -> Sequence[tuple[int, Sequence[RowEvent]]]:
         """See ports.Ledger."""
         facts = self._held
         return [
@@ -213,11 +281,11 @@ class MemoryLedger:
 def _key(record: Record) -> Hashable | None:
     """What of ``record`` may be said only once; None if it may be repeated."""
     match record:
-        case Intent() | Setback():
+        case Intent() | Setback() | Passed():
             return type(record), record.row, record.attempt
-        case Outcome():
-            return Outcome, record.row
-        case Act():
+        case Outcome() | Settlement():
+            return type(record), record.row
+        case Sight() | Act():
             return None
         case _:
             raise unkeepable()
@@ -228,7 +296,11 @@ def _texts(record: Record) -> Sequence[str | None]:
     match record:
         case Intent():
             return ()
-        case Setback() | Outcome():
+        case Passed():
+            return (record.code,)
+        case Sight():
+            return record.vendor, record.recipient_id, record.updated_at
+        case Setback() | Outcome() | Settlement():
             return record.code, record.error
         case Act():
             return record.kind, record.actor, record.detail
@@ -245,22 +317,24 @@ def _refuse_unkeepable(texts: Iterable[str | None]) -> None:
         raise unkeepable() from None
 
 
-def _outcome_row(row: SeedRow, fate: _Fate) -> OutcomeRow:
+def _outcome_row(row: SeedRow, fate: _Fate, wave: int) -> OutcomeRow:
     outcome, last = fate.outcome, fate.last_word()
+    told = fate.settlement or last
+    settled = fate.settlement or outcome
     return OutcomeRow(
         row=row.row,
         destination_id=row.destination_id,
         state=fate.state.value,
         stage=(outcome.stage if outcome else Stage.PATCH).value,
-        wave=row.wave,
+        wave=wave,
         attempts=fate.attempts(),
         http_status=last.http_status if last else None,
-        code=last.code if last else None,
-        error=last.error if last else None,
+        code=told.code if told else None,
+        error=told.error if told else None,
         fields=json.dumps(list(row.fields)),
         sent_at_us=min((intent.at_us for intent in fate.sends()), default=None),
-        finished_at_us=outcome.at_us if outcome else None,
+        finished_at_us=settled.at_us if settled else None,
         latency_us=last.latency_us if last else None,
-        facts=outcome.facts if outcome else None,
+        facts=fate.facts,
         labels=json.dumps(list(row.labels), ensure_ascii=False),
     )

@@ -3,192 +3,42 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields, replace
-from functools import cache
-from importlib.resources import files
-from pathlib import Path
+from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any
 from weakref import WeakSet
 
-from bulkpatch.errors import BulkpatchError, ExitCode, LedgerFailed, Mismatch
+from bulkpatch.errors import LedgerFailed
 from bulkpatch.ledger.faults import closed, disk_faults, unkeepable
+from bulkpatch.ledger.statements import sql
 from bulkpatch.model import (
     Act,
     InputFile,
     Intent,
     Outcome,
     OutcomeRow,
+    Passed,
     PendingRow,
     Record,
+    RowEvent,
     RowState,
     RunHeader,
-    SeedRow,
     Setback,
+    Settlement,
+    Sight,
     Stage,
 )
-
-FILE = "ledger.sqlite"
-SEEDING = "ledger.sqlite.seeding"
-APPLICATION_ID = 0x62706C31  # "bpl1"
-MAGIC = b"SQLite format 3\x00"
-HEADER_BYTES = 100
-"""Bytes of SQLite's file header, where version and application id stand."""
-WAL_PAGES_MAX = 4_000
-"""Pages (16 MiB) after which the write-ahead log is folded back."""
-SEED_ROWS = 10_000
-"""Rows of one insert while seeding."""
-
-
-@cache
-def sql(name: str) -> str:
-    """The statement in ``sql/<name>.sql``."""
-    return (files("bulkpatch.ledger") / "sql" / f"{name}.sql").read_text("utf-8")
-
-
-@cache
-def migrations() -> Sequence[str]:
-    """Every migration, in order; the schema's version is how many there are."""
-    folder = files("bulkpatch.ledger") / "sql" / "migrations"
-    return tuple(entry.read_text("utf-8") for entry in sorted(folder.iterdir(), key=lambda entry: entry.name))
-
-
-class Unbegun(BulkpatchError):
-    """The run was ended while it was seeded: nothing was sent, nothing can be resumed."""
-
-    exit_code = ExitCode.INVALID
-
-
-def create(folder: Path, header: RunHeader, rows: Iterable[Sequence[SeedRow]]) -> SqliteLedger:
-    """Seed the ledger of a new run in ``folder`` and open it. It gets its name only when all of it is durable."""
-    seeding = folder / SEEDING
-    with disk_faults():
-        os.close(os.open(seeding, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600))
-        connection = _connect(seeding, journal="off")
-        try:
-            _seed(connection, header, rows)
-        finally:
-            connection.close()
-        _sync(seeding)
-        seeding.rename(folder / FILE)
-        _sync(folder)
-    return open_ledger(folder)
-
-
-def _seed(connection: sqlite3.Connection, header: RunHeader, rows: Iterable[Sequence[SeedRow]]) -> None:
-    connection.execute("BEGIN")
-    for script in migrations():
-        for statement in _statements(script):
-            connection.execute(statement)
-    fieldsets: dict[tuple[str, ...], int] = {}
-    seeded = 0
-    for batch in rows:
-        for row in batch:
-            if row.fields not in fieldsets:
-                fieldsets[row.fields] = len(fieldsets) + 1
-                connection.execute(
-                    "INSERT INTO fieldset VALUES (?, ?)", (fieldsets[row.fields], json.dumps(list(row.fields)))
-                )
-        connection.executemany(
-            "INSERT INTO row VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(r.row, r.destination_id, r.digest, r.wave, r.lead, fieldsets[r.fields], _json(r.labels)) for r in batch],
-        )
-        seeded += len(batch)
-    meta = {"header": json.dumps(asdict(replace(header, rows=seeded))), "ledger_id": secrets.token_hex(16)}
-    connection.executemany("INSERT INTO meta VALUES (?, ?)", list(meta.items()))
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {len(migrations())}")
-    connection.execute("COMMIT")
-
-
-def _json(values: Sequence[str | None]) -> str:
-    return json.dumps(list(values), ensure_ascii=False) if values else "[]"
-
-
-def open_ledger(folder: Path) -> SqliteLedger:
-    """Open the ledger in ``folder``; the caller holds the run's lock.
-
-    Raises ``Unbegun`` (BP124), ``Mismatch`` (BP604: newer), ``LedgerFailed`` (BP605: damaged, untouched).
-    """
-    path = folder / FILE
-    if not os.path.lexists(path):
-        if (folder / SEEDING).exists():
-            raise Unbegun("BP124", f"{folder.name} never began: it was ended while its ledger was written")
-        raise Unbegun("BP123", f"{folder} holds no ledger", hint="List the runs with: bulkpatch runs")
-    with disk_faults():
-        _look(path)
-        connection = _connect(path, journal="wal")
-        try:
-            # Asked again: a newer version that was killed may have left its mark in the write-ahead log only.
-            _refuse_newer(path, connection.execute("PRAGMA user_version").fetchone()[0])
-            return SqliteLedger(connection)
-        except BaseException:
-            connection.close()
-            raise
-
-
-def _look(path: Path) -> None:
-    """Refuse what is no ledger of ours before SQLite touches it."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        head = os.read(descriptor, HEADER_BYTES)
-        size = os.fstat(descriptor).st_size
-    finally:
-        os.close(descriptor)
-    version, application = int.from_bytes(head[60:64], "big"), int.from_bytes(head[68:72], "big")
-    page = int.from_bytes(head[16:18], "big") or 1
-    page = 65_536 if page == 1 else page
-    pages = int.from_bytes(head[28:32], "big")
-    if len(head) < HEADER_BYTES or not head.startswith(MAGIC) or application != APPLICATION_ID:
-        raise LedgerFailed("BP605", f"{path.name} is no ledger of bulkpatch, or is damaged")
-    _refuse_newer(path, version)
-    if size < pages * page and not path.with_name(path.name + "-wal").exists():
-        raise LedgerFailed("BP605", f"{path.name} is truncated: {size} of {pages * page} bytes")
-
-
-def _refuse_newer(path: Path, version: int) -> None:
-    if version > len(migrations()):
-        raise Mismatch("BP604", f"{path.name} was written by a newer bulkpatch (version {version})")
-
-
-def _connect(path: Path, *, journal: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        connection.execute(f"PRAGMA journal_mode = {journal}")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES_MAX}")
-        connection.execute("PRAGMA trusted_schema = OFF")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _statements(script: str) -> Iterator[str]:
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
 
 _INSERTS: Mapping[type[Any], str] = {
     Intent: "INSERT INTO intent VALUES (?, ?, ?, ?, ?)",
     Setback: "INSERT INTO setback VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    Passed: "INSERT INTO passed VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     Outcome: "INSERT INTO outcome VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    # A survey that was ended is made again, and what is seen last counts.
+    Sight: "INSERT OR REPLACE INTO sight VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    Settlement: "INSERT INTO settlement VALUES (?, ?, ?, ?, ?, ?)",
     Act: "INSERT INTO act (at_us, kind, actor, detail) VALUES (?, ?, ?, ?)",
 }
 _COLUMNS = {kind: tuple(column.name for column in fields(kind)) for kind in _INSERTS}
@@ -214,17 +64,23 @@ class SqliteLedger:
 
     def commit(self, records: Sequence[Record]) -> None:
         """One transaction, one fsync. Raises ``LedgerFailed`` or ``Broken``, and then none of it is there."""
+        with self._transaction() as db:
+            if not all(type(record) in _INSERTS for record in records):
+                raise unkeepable()
+            for kind, statement in _INSERTS.items():
+                group = [record for record in records if type(record) is kind]
+                if group:
+                    columns = _COLUMNS[kind]
+                    db.executemany(statement, [tuple(getattr(one, name) for name in columns) for one in group])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, durable at its end; whatever is raised inside ends the use of the ledger."""
         db = self._db
         try:
-            if not all(type(record) in _INSERTS for record in records):
-                raise unkeepable()  # noqa: TRY301  (ends the use of the ledger, as every refusal does)
             with disk_faults():
                 db.execute("BEGIN IMMEDIATE")
-                for kind, statement in _INSERTS.items():
-                    group = [record for record in records if type(record) is kind]
-                    if group:
-                        columns = _COLUMNS[kind]
-                        db.executemany(statement, [tuple(getattr(one, name) for name in columns) for one in group])
+                yield db
                 db.execute("COMMIT")
         except BaseException:
             # Whatever it was: with the connection goes the half-made transaction, so nobody reads or commits it.
@@ -233,24 +89,32 @@ class SqliteLedger:
             db.close()
             raise
 
-    def pending_between(self, first: int, last: int) -> Sequence[PendingRow]:
+    def pending_between(self, first: int, last: int, *, wave: int | None = None) -> Sequence[PendingRow]:
         """See ports.Ledger."""
         with disk_faults():
-            found = self._db.execute(sql("pending_between"), {"first": first, "last": last})
-            return [
-                PendingRow(
-                    row=row,
-                    destination_id=destination_id,
-                    digest=digest,
-                    attempt=attempt,
-                    tried=tried,
-                    throttled=throttled,
-                    doubted=bool(doubted),
-                    open=bool(open_),
-                    copies=copies,
-                )
-                for row, destination_id, digest, attempt, tried, throttled, doubted, open_, copies in found
-            ]
+            cursor = self._db.execute(sql("pending_between"), {"first": first, "last": last, "wave": wave})
+            names = [column[0] for column in cursor.description]
+            return [_typed(PendingRow, dict(zip(names, line, strict=True))) for line in cursor]
+
+    def sights_between(self, first: int, last: int) -> Mapping[int, Sight]:
+        """See ports.Ledger."""
+        with disk_faults():
+            lines = self._db.execute("SELECT * FROM sight WHERE row BETWEEN ? AND ? ORDER BY row", (first, last))
+            return {line[0]: _record(Sight, line) for line in lines}
+
+    def assign_waves(self, assigned: Iterable[tuple[int, int]]) -> None:
+        """See ports.Ledger."""
+        with self._transaction() as db:
+            db.executemany("UPDATE row SET wave = ? WHERE row = ?", ((wave, row) for row, wave in assigned))
+            db.execute(sql("followers_waves"))
+
+    def wave_counts(self) -> Mapping[int, Mapping[RowState, int]]:
+        """See ports.Ledger."""
+        found: dict[int, dict[RowState, int]] = {}
+        with disk_faults():
+            for wave, state, number in self._db.execute(sql("wave_counts")):
+                found.setdefault(wave, {})[RowState(state)] = number
+        return found
 
     def counts(self) -> Mapping[RowState, int]:
         """See ports.Ledger."""
@@ -292,7 +156,7 @@ class SqliteLedger:
         for cursor in list(self._readers):
             cursor.close()
 
-    def story(self, destination_id: str) -> Sequence[tuple[int, Sequence[Intent | Setback | Outcome]]]:
+    def story(self, destination_id: str) -> Sequence[tuple[int, Sequence[RowEvent]]]:
         """See ports.Ledger."""
         with disk_faults():
             rows = self._db.execute(
@@ -300,13 +164,13 @@ class SqliteLedger:
             ).fetchall()
             return [(row, self._events(lead)) for row, lead in rows]
 
-    def _events(self, row: int) -> list[Intent | Setback | Outcome]:
-        events: list[Intent | Setback | Outcome] = []
-        for kind, table in ((Intent, "intent"), (Setback, "setback"), (Outcome, "outcome")):
+    def _events(self, row: int) -> list[RowEvent]:
+        events: list[RowEvent] = []
+        for kind, table in _STORY.items():
             for line in self._db.execute(f"SELECT * FROM {table} WHERE row = ?", (row,)):  # noqa: S608  (our names)
                 events.append(_record(kind, line))  # noqa: PERF401
-        order = {Intent: 0, Setback: 1, Outcome: 2}
-        return sorted(events, key=lambda event: (event.attempt, order[type(event)]))
+        order = {kind: at for at, kind in enumerate(_STORY)}
+        return sorted(events, key=lambda event: (order_of(event), order[type(event)]))
 
     def close(self) -> None:
         """Fold the write-ahead log back and let go."""
@@ -320,17 +184,47 @@ class SqliteLedger:
                     connection.close()
 
 
+_STORY: Mapping[type[Any], str] = {
+    Sight: "sight",
+    Intent: "intent",
+    Setback: "setback",
+    Passed: "passed",
+    Outcome: "outcome",
+    Settlement: "settlement",
+}
+"""What is told of a row, in the order in which it happens to an attempt."""
+
+
+def order_of(event: RowEvent) -> float:
+    """Where ``event`` stands in the story of its row: by attempt, what was seen first, what was found out last."""
+    match event:
+        case Sight():
+            return -1
+        case Settlement():
+            return float("inf")
+        case _:
+            return event.attempt
+
+
+def _optional(cast: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else cast(value)
+
+
 _CASTS: Mapping[str, Callable[[Any], Any]] = {
     "stage": Stage,
+    "open_stage": _optional(Stage),
+    "passed": _optional(Stage),
     "state": RowState,
-    "maybe_applied": bool,
-    "counted": bool,
-    "withdrawn": bool,
+    "found": _optional(bool),
+    **dict.fromkeys(("maybe_applied", "counted", "withdrawn", "doubted", "open"), bool),
 }
 
 
 def _record(kind: Callable[..., Any], line: Sequence[Any]) -> Any:
-    values = dict(zip(_COLUMNS[kind], line, strict=True))  # type: ignore[index]
+    return _typed(kind, dict(zip(_COLUMNS[kind], line, strict=True)))  # type: ignore[index]
+
+
+def _typed(kind: Callable[..., Any], values: Mapping[str, Any]) -> Any:
     return kind(**{name: _CASTS.get(name, lambda value: value)(value) for name, value in values.items()})
 
 

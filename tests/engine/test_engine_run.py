@@ -16,7 +16,8 @@ from bulkpatch.core.tally import Tally
 from bulkpatch.core.work import Stop, Why
 from bulkpatch.engine.engine import Adapters, Engine
 from bulkpatch.engine.system import SystemClock, ThreadExecutor
-from bulkpatch.ledger.sqlite import SqliteLedger, create, open_ledger
+from bulkpatch.ledger.opening import create, open_ledger
+from bulkpatch.ledger.sqlite import SqliteLedger
 from bulkpatch.model import Guard, Limits, Operation, RowState, RunHeader, Secret, SeedRow
 from bulkpatch.observe.progress import SilentProgress
 from bulkpatch.prequel.encoding import encode_body

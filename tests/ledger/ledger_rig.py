@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from bulkpatch.ledger.memory import MemoryLedger
-from bulkpatch.ledger.sqlite import SqliteLedger, create, open_ledger
+from bulkpatch.ledger.opening import create, open_ledger
+from bulkpatch.ledger.sqlite import SqliteLedger
 from bulkpatch.model import Act, Intent, Outcome, RowState, RunHeader, SeedRow, Setback, Stage
 from bulkpatch.ports import Ledger
 

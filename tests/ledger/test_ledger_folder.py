@@ -14,7 +14,7 @@ from ledger_rig import header, seeds
 from bulkpatch.errors import InvalidInput, LedgerFailed
 from bulkpatch.ledger.folder import list_runs, make_run_folder, mounted_at, resolve_run, write_private
 from bulkpatch.ledger.lock import RunLock
-from bulkpatch.ledger.sqlite import FILE, SEEDING, create
+from bulkpatch.ledger.opening import FILE, SEEDING, create
 
 AT_US = 1_764_000_000_999_999
 

@@ -18,7 +18,9 @@ from ledger_rig import header, intent, outcome, seed, seeds
 
 from bulkpatch.errors import Broken, BulkpatchError, ExitCode, LedgerFailed, Mismatch
 from bulkpatch.ledger.faults import disk_faults, translated
-from bulkpatch.ledger.sqlite import APPLICATION_ID, FILE, SEEDING, SqliteLedger, create, migrations, open_ledger
+from bulkpatch.ledger.opening import APPLICATION_ID, FILE, SEEDING, create, open_ledger
+from bulkpatch.ledger.sqlite import SqliteLedger
+from bulkpatch.ledger.statements import migrations
 from bulkpatch.model import RowState, SeedRow
 
 
@@ -98,7 +100,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from ledger_rig import intent, outcome
-from bulkpatch.ledger.sqlite import open_ledger
+from bulkpatch.ledger.opening import open_ledger
 ledger = open_ledger(Path(sys.argv[1]))
 for row in range(int(sys.argv[3]), 2000):
     if row % 10:
