@@ -305,7 +305,8 @@ def _reopen(folder: Path, header: RunHeader, options: Options) -> Opened:
         if not error.code.startswith("BP2"):
             raise
         hint = "Put the original back where it was."
-        raise Mismatch("BP602", f"the input is not the one that was planned: {error.message}", hint=hint) from None
+        why = f"{error.problems[0].place}: {error.message}".removeprefix(": ")
+        raise Mismatch("BP602", f"the input is not the one that was planned: {why}", hint=hint) from None
 
 
 def _changed(opened: Opened, ledger: SqliteLedger) -> str:
