@@ -16,7 +16,7 @@ from bulkpatch.job.naming import foreign_letters, shown
 from bulkpatch.job.parts import CELL_BYTES_MAX, LINE, ROW
 from bulkpatch.job.references import is_mask, template_columns
 from bulkpatch.job.secret_cells import SecretCells
-from bulkpatch.job.text import filled
+from bulkpatch.job.text import filled, texts
 from bulkpatch.prequel.catalogue import FieldType, catalogue
 from bulkpatch.prequel.coercion import CoercionError, cell_pattern, coerce_text
 from bulkpatch.prequel.requests import ID_PATTERN
@@ -148,10 +148,11 @@ class CellChecks:
     ) -> None:
         """Report each row in which ``wrong`` holds."""
         found = frame.filter(wrong.fill_null(value=False))
-        for place, text in zip(self._places(found, file), found[name].fill_null(""), strict=True):
+        origins = texts(found, ORIGIN) if self._layout.origin else [""] * found.height
+        for place, text, origin in zip(self._places(found, file), texts(found, name), origins, strict=True):
             code, words, fix = explain(text)
-            if is_mask(text) and self._layout.origin:
-                words += self._origin(found, place.row)
+            if origin and is_mask(text):
+                words += f"; the row came from {shown(origin)}"
             self._report(_filled_in(place, code, words, fix, column_name=name if named else None))
 
     def _warn(  # noqa: PLR0913, PLR0917  (as _each)
@@ -169,11 +170,6 @@ class CellChecks:
     def _places(found: pl.DataFrame, file: str) -> Iterator[Problem]:
         for row, line in found.select(ROW, LINE).iter_rows():
             yield Problem(code="", message="", file=file, row=row, line=line)
-
-    @staticmethod
-    def _origin(found: pl.DataFrame, row: int | None) -> str:
-        came_from = found.filter(pl.col(ROW) == row)[ORIGIN].item()
-        return f"; the row came from {shown(came_from)}" if came_from else ""
 
 
 def _filled_in(  # noqa: PLR0913  (a problem is what it is made of)

@@ -94,7 +94,7 @@ class Ndjson:
             for first, lines in self._chunks(file):
                 for line, text in enumerate(lines, first):
                     try:
-                        values = json.loads(text, parse_constant=_no_number)
+                        values = _LOOSE.decode(text)
                     except (ValueError, RecursionError):
                         continue  # told, with its line, when the rows are read
                     for name, value in values.items() if isinstance(values, dict) else ():
@@ -142,7 +142,7 @@ def _parsed(text: str) -> Mapping[str, Any]:
     if not text.strip():
         raise _Flaw("blank line")
     try:
-        values = json.loads(text, object_pairs_hook=_once_each, parse_constant=_no_number)
+        values = _STRICT.decode(text)
     except RecursionError:
         raise _Flaw("the line is nested too deep") from None
     except _Flaw:
@@ -168,6 +168,10 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(_: str) -> NoReturn:
     raise _Flaw("NaN or Infinity, which JSON does not have")
+
+
+_LOOSE: Final = json.JSONDecoder(parse_constant=_no_number)
+_STRICT: Final = json.JSONDecoder(object_pairs_hook=_once_each, parse_constant=_no_number)
 
 
 def _kind(value: Any) -> Kind:

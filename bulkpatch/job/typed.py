@@ -16,6 +16,8 @@ from bulkpatch.job.seal import Source
 from bulkpatch.job.sniff import PARQUET_BYTES_MIN, check_arrow, check_parquet
 
 _DUPLICATE: Final = re.compile(r"""['"`]([^'"`]+)['"`]""")
+_DAMAGE: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+"""What Polars raises for files whose bytes are not what they should be; it panics where it takes them for sound."""
 BATCH_ROWS: Final = 20_000
 """Rows taken from a file at a time: a few MiB, over which Polars' cost per call is lost."""
 
@@ -52,7 +54,7 @@ class Typed:
     def _next(self, batches: Iterator[pl.DataFrame]) -> pl.DataFrame | None:
         try:
             return next(batches, None)
-        except pl.exceptions.PolarsError:
+        except _DAMAGE:
             pass
         self._source.check_unchanged()
         refuse("BP220", "the records of the file are damaged", file=self._source.shown)
@@ -60,14 +62,14 @@ class Typed:
     def _scan(self) -> pl.LazyFrame:
         if self._source.suffix == ".parquet":
             return pl.scan_parquet(self._source.path, glob=False)
-        return pl.scan_ipc(self._source.path)
+        return pl.scan_ipc(self._source.path, glob=False)
 
     def _schema(self) -> Mapping[str, pl.DataType]:
         try:
             return self._scan().collect_schema()
         except pl.exceptions.DuplicateError as error:
             flaw = _twice(str(error))
-        except (pl.exceptions.PolarsError, OSError):
+        except _DAMAGE:
             flaw = None
         if flaw is not None:
             refuse("BP206", f"the column {flaw} stands twice", file=self._source.shown)
