@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import string
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -311,11 +311,12 @@ def _reopen(folder: Path, header: RunHeader, options: Options) -> Opened:
 
 def _changed(opened: Opened, ledger: SqliteLedger) -> str:
     """The first rows that differ from what was planned, in one sentence."""
-    moved = []
-    for batch in opened.rows.operations(_every):
-        known = {row.row: row for row in ledger.pending_between(batch[0].row, batch[-1].row)} if batch else {}
-        moved += [op.row for op in batch if op.row in known and known[op.row].digest != op.digest]
-        if len(moved) >= 5:  # noqa: PLR2004  (enough to find the place)
-            break
+    moved: list[int] = []
+    with suppress(InvalidInput):  # what cannot be read any more is another input, too
+        for batch in opened.rows.operations(_every):
+            known = {row.row: row for row in ledger.pending_between(batch[0].row, batch[-1].row)} if batch else {}
+            moved += [op.row for op in batch if op.row in known and known[op.row].digest != op.digest]
+            if len(moved) >= 5:  # noqa: PLR2004  (enough to find the place)
+                break
     rows = ", ".join(map(str, moved[:5]))
     return (f"Changed since: row {rows}. " if rows else "") + "Put the original input back, or start a new run."
