@@ -36,8 +36,8 @@ class Parrot:
 
             def _serve(self) -> None:
                 length = int(self.headers.get("Content-Length", 0))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                asked = Asked(method=self.command, path=self.path, headers=headers, body=self.rfile.read(length))
+                came = {name.lower(): value for name, value in self.headers.items()}
+                asked = Asked(method=self.command, path=self.path, headers=came, body=self.rfile.read(length))
                 parrot.asked.append(asked)
                 status, headers, body = answer(asked)
                 self.send_response(status)

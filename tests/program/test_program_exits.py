@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 from program_parrot import Parrot
@@ -70,15 +68,18 @@ def test_2_for_anything_bad(bench: Bench, flaw: str) -> None:
 
 
 def check_refused(
-    bench: Bench, *, job: Callable[[str], str] = str, rows: Callable[[str], str] = str, **how: object
+    bench: Bench,
+    *,
+    job: Callable[[str], str] = str,
+    rows: Callable[[str], str] = str,
+    flags: Sequence[str] = ("--yes",),
+    environ: Mapping[str, str] | None = None,
 ) -> None:
     """``run`` exits 2 with an error and a fix on stderr; the server saw nothing and no run folder was made."""
     fleet = fleet_of(1)
     with serving(fleet) as server:
         bench.write("fleet.csv", rows(renaming_rows(ABC)))
-        ended = bench.run(
-            "run", bench.write("job.toml", job(renaming_job(server.url))), *(how.pop("flags", ("--yes",))), **how
-        )  # type: ignore[misc]
+        ended = bench.run("run", bench.write("job.toml", job(renaming_job(server.url))), *flags, environ=environ)
     assert (ended.code, ended.out) == (2, "")
     assert "error[BP" in ended.err
     assert "fix:" in ended.err
@@ -196,7 +197,7 @@ def check_mismatch(bench: Bench, words: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("edit", ["swap", "drop", "add", "bom", "crlf", "touch"])
+@pytest.mark.parametrize("edit", ["swap", "drop", "add", "bom", "crlf", "latin", "ragged", "touch"])
 def test_6_for_any_edit(bench: Bench, edit: str) -> None:
     """Rows swapped, dropped or added, a byte order mark, other line ends: not the planned input. A new mtime is."""
     fleet = fleet_of(12)
@@ -211,6 +212,8 @@ def test_6_for_any_edit(bench: Bench, edit: str) -> None:
             "add": [head, *lines, lines[0].replace(fleet.ids[0].encode(), b"id-new")],
             "bom": [b"\xef\xbb\xbf", head, *lines],
             "crlf": [head, *lines[:-1], lines[-1].replace(b"\n", b"\r\n")],
+            "latin": [head, *lines[:-1], lines[-1].replace(b"Fleet", b"Fl\xe9\xe9t")],
+            "ragged": [head, *lines[:-1], b"just,two\n"],
             "touch": [head, *lines],
         }
         table.write_bytes(b"".join(edits[edit]))
@@ -250,6 +253,7 @@ NASTY: dict[str, tuple[bytes, bytes]] = {
     "folder": (b'[job]\nname = "x"\n[input]\npath = "."\n', b""),
 }
 """Jobs and inputs of no sane user."""
+DAMAGE = (b"", b'"', b"\x00", b"\xff", b"\n", b",", b"[", b"=")
 
 
 @pytest.mark.parametrize("kind", ["bytes", "rows of bytes", "parquet"])
@@ -285,9 +289,7 @@ def test_70_is_not_reached_by_damage(bench: Bench, seed: int) -> None:
         damaged = bytearray(text.encode())
         for _ in range(chance.randrange(4)):
             place = chance.randrange(len(damaged))
-            damaged[place : place + chance.randrange(3)] = chance.choice(
-                [b"", b'"', b"\x00", b"\xff", b"\n", b",", b"[", b"="]
-            )
+            damaged[place : place + chance.randrange(3)] = chance.choice(DAMAGE)
         bench.write(name, bytes(damaged))
     ended = bench.run("check", "job.toml")
     assert ended.code in {0, 2}, ended.err
