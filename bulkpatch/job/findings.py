@@ -61,11 +61,14 @@ class Findings:
         self._source = source
         self._overrides = overrides
         self._problems: list[Problem] = []
+        self._omitted = 0
 
     def add(self, code: str, path: KeyPath, words: str, hint: str = "", on: Literal["key", "value"] = "value") -> None:
         """Take note that ``path`` does not hold. Neither ``words`` nor ``hint`` may show its value."""
         hint = hint or CODES[code].fix
-        if (origin := self._overrides.get(path[:2])) is None:
+        if len(self._problems) == PROBLEMS_MAX:
+            self._omitted += 1
+        elif (origin := self._overrides.get(path[:2])) is None:
             self._problems.append(self._source.problem(code, path, f"{label(path)}: {words}", hint, on))
         else:
             message = f"{label(path)}, set by {origin.source}: {words}"
@@ -79,7 +82,7 @@ class Findings:
     def raise_if_any(self) -> None:
         """Raise ``InvalidInput`` with all problems, by line; those without one come first."""
         if self._problems:
-            raise InvalidInput(sorted(self._problems, key=by_place))
+            raise InvalidInput(sorted(self._problems, key=by_place), omitted=self._omitted)
 
 
 def by_place(problem: Problem) -> tuple[int, int]:

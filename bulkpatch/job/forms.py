@@ -137,6 +137,13 @@ def _once_each(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _some_once_each(values: tuple[str, ...]) -> tuple[str, ...]:
+    """The length is looked at last: pydantic takes a list of wrong entries for an empty one."""
+    if not values:
+        raise ValueError("it may not be empty")
+    return _once_each(values)
+
+
 Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(checked("BP105", _no_nul))]
 Texts = Annotated[
     tuple[Text, ...],
@@ -146,8 +153,8 @@ Texts = Annotated[
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Days = Annotated[
     tuple[Day, ...],
-    Field(strict=False, min_length=1, json_schema_extra={"uniqueItems": True}),
-    AfterValidator(checked("BP105", _once_each)),
+    Field(strict=False, json_schema_extra={"minItems": 1, "uniqueItems": True}),
+    AfterValidator(checked("BP105", _some_once_each)),
 ]
 JobName = Annotated[
     str,

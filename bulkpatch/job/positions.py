@@ -140,14 +140,16 @@ class _Places:
                 case "comment":
                     self._hide(node)
                 case "pair":
-                    waiting.append(self._pair(node, path))
+                    waiting += self._pair(node, path)
                 case "array":
                     waiting += self._items(node, path)
                 case "inline_table":
                     waiting += [(child, path) for child in reversed(node.children)]
 
-    def _pair(self, node: tree_sitter.Node, path: KeyPath) -> tuple[tree_sitter.Node, KeyPath]:
-        value = node.children[-1]
+    def _pair(self, node: tree_sitter.Node, path: KeyPath) -> Iterator[tuple[tree_sitter.Node, KeyPath]]:
+        """The value, and a comment behind it: the grammar takes that for a part of the pair."""
+        comments = [child for child in node.children if child.type == "comment"]
+        value = next(child for child in reversed(node.children) if child not in comments)
         parts = list(_parts(node.children[0]))
         for name, part in parts:
             path += (name,)
@@ -155,7 +157,8 @@ class _Places:
         self.spans[path, "value"] = self._span(value)
         if value.type != "inline_table" and may_hold_secret(path):
             self._hide(value)
-        return value, path
+        yield value, path
+        yield from ((comment, path) for comment in comments)
 
     def _items(self, node: tree_sitter.Node, path: KeyPath) -> Iterator[tuple[tree_sitter.Node, KeyPath]]:
         index = 0

@@ -138,7 +138,7 @@ def _about(field: Field, form: Schema) -> Schema:
     about: Schema = {"description": field.description} if field.description else {}
     if field.known_values:
         about["examples"] = list(field.known_values)
-    return {**about, "anyOf": [form]} if about and "$ref" in form else {**about, **form}
+    return {**about, "anyOf": [form]} if about and "$ref" in form else {**form, **about}
 
 
 def _form(field: Field) -> str:
