@@ -109,8 +109,8 @@ class _Facts:
         return self.fates.get(row.row if row.lead is None else row.lead) or _Fate()
 
     def wave(self, row: SeedRow) -> int:
-        """The wave of ``row``, or of the lead it follows."""
-        return self.waves.get(row.row if row.lead is None else row.lead, row.wave)
+        """The wave that ``row`` was put into, else the one it was seeded with."""
+        return self.waves.get(row.row, row.wave)
 
     def add(self, record: Record) -> None:
         """Keep ``record``, which was found to contradict nothing."""
@@ -198,18 +198,23 @@ class MemoryLedger:
 
     def assign_waves(self, assigned: Iterable[tuple[int, int]]) -> None:
         """See ports.Ledger."""
-        self._held.waves.update(assigned)
+        facts = self._held
+        self._closed = True  # until nothing can fail any more
+        facts.waves.update(dict(assigned))
+        followers = [(row.row, facts.rows[row.lead]) for row in facts.rows.values() if row.lead is not None]
+        facts.waves.update({number: facts.wave(lead) for number, lead in followers})
+        self._closed = False
 
     def wave_counts(self) -> Mapping[int, Mapping[RowState, int]]:
         """See ports.Ledger."""
         facts = self._held
-        found: dict[int, Counter[RowState]] = {}
+        found: defaultdict[int, Counter[RowState]] = defaultdict(Counter)
         for row in facts.rows.values():
             if row.lead is None:
                 fate = facts.fate(row)
                 state = fate.outcome.state if fate.outcome is not None else fate.state
-                found.setdefault(facts.wave(row), Counter())[state] += 1
-        return found
+                found[facts.wave(row)][state] += 1
+        return {wave: dict(states) for wave, states in found.items()}
 
     def _pending(self, row: SeedRow, fate: _Fate) -> PendingRow:
         passed, last = fate.last_passed, fate.intents.get(max(fate.intents, default=0))
@@ -224,7 +229,7 @@ class MemoryLedger:
             attempt=max(fate.intents, default=0),
             tried=sum(one.counted for one in setbacks),
             throttled=sum(not one.counted and not one.withdrawn and one.wait_us > 0 for one in setbacks),
-            doubted=any(one.maybe_applied for one in fate.setbacks.values()),
+            doubted=any(one.maybe_applied and one.stage is Stage.PATCH for one in fate.setbacks.values()),
             open=open_ is not None,
             open_stage=open_.stage if open_ else None,
             passed=passed.stage if passed else None,

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from bulkpatch.ledger.memory import MemoryLedger
 from bulkpatch.ledger.opening import create, open_ledger
 from bulkpatch.ledger.sqlite import SqliteLedger
-from bulkpatch.model import Act, Intent, Outcome, RowState, RunHeader, SeedRow, Setback, Stage
+from bulkpatch.model import (
+    Act,
+    Intent,
+    Outcome,
+    Passed,
+    RowState,
+    RunHeader,
+    SeedRow,
+    Setback,
+    Settlement,
+    Sight,
+    Stage,
+)
 from bulkpatch.ports import Ledger
 
 Batches: TypeAlias = Iterable[Sequence[SeedRow]]
 LEDGERS = ("sqlite", "memory")
 
 
-class Book(Ledger, Protocol):
-    """The port, and what a retry asks besides."""
-
-    def row_numbers(self, states: Collection[RowState]) -> Iterator[int]:
-        """Input rows in one of ``states``."""
-        ...
-
-
 class Shelf(Protocol):
     """Where one ledger is kept: seeded once, then opened by one process after another."""
 
-    def seed(self, header: RunHeader, rows: Batches) -> Book:
+    def seed(self, header: RunHeader, rows: Batches) -> Ledger:
         """A new ledger, open."""
         ...
 
-    def reopen(self) -> Book:
+    def reopen(self) -> Ledger:
         """The ledger as the next process finds it."""
         ...
 
@@ -43,12 +47,12 @@ class SqliteShelf:
         self._folder = folder
         self._ledger: SqliteLedger | None = None
 
-    def seed(self, header: RunHeader, rows: Batches) -> Book:
+    def seed(self, header: RunHeader, rows: Batches) -> Ledger:
         """A new ledger, open."""
         self._ledger = create(self._folder, header, rows)
         return self._ledger
 
-    def reopen(self) -> Book:
+    def reopen(self) -> Ledger:
         """Close and open again."""
         self.close()
         self._ledger = open_ledger(self._folder)
@@ -66,12 +70,12 @@ class MemoryShelf:
     def __init__(self) -> None:
         self._ledger: MemoryLedger | None = None
 
-    def seed(self, header: RunHeader, rows: Batches) -> Book:
+    def seed(self, header: RunHeader, rows: Batches) -> Ledger:
         """A new ledger, open."""
         self._ledger = MemoryLedger(header, rows)
         return self._ledger
 
-    def reopen(self) -> Book:
+    def reopen(self) -> Ledger:
         """What a later process would find."""
         assert self._ledger is not None
         self._ledger = self._ledger.reopened()
@@ -108,15 +112,10 @@ def seeds(count: int) -> Iterator[list[SeedRow]]:
     yield [seed(n, lead=n - 1, destination_id=f"d{n - 1}") if n % 10 == 0 else seed(n) for n in range(1, count + 1)]
 
 
-def intent(row: int, attempt: int = 1, *, at_us: int | None = None, at_s: float | None = None) -> Intent:
+def intent(row: int, attempt: int = 1, stage: Stage = Stage.PATCH, **more: Any) -> Intent:
     """About to be sent, ten microseconds after the attempt before."""
-    return Intent(
-        row=row,
-        attempt=attempt,
-        stage=Stage.PATCH,
-        at_us=10 * attempt if at_us is None else at_us,
-        at_s=float(attempt) if at_s is None else at_s,
-    )
+    given: dict[str, Any] = {"at_us": 10 * attempt, "at_s": float(attempt)}
+    return Intent(row=row, attempt=attempt, stage=stage, **{**given, **more})
 
 
 def setback(row: int, attempt: int = 1, **more: Any) -> Setback:
@@ -144,6 +143,24 @@ def outcome(row: int, state: RowState = RowState.ACCEPTED, attempt: int = 1, **m
     """Settled."""
     given: dict[str, Any] = {"at_us": 99, "http_status": 200, "latency_us": 5, "stage": Stage.PATCH}
     return Outcome(row=row, attempt=attempt, state=state, **{**given, **more})
+
+
+def passed(row: int, attempt: int = 1, stage: Stage = Stage.PATCH, **more: Any) -> Passed:
+    """Came through ``stage``; another follows."""
+    given: dict[str, Any] = {"at_us": 10 * attempt + 1, "http_status": 200, "latency_us": 4}
+    return Passed(row=row, attempt=attempt, stage=stage, **{**given, **more})
+
+
+def sight(row: int, **more: Any) -> Sight:
+    """Seen before anything was written."""
+    given: dict[str, Any] = {"at_us": 2, "found": True, "vendor": "postgres", "digest": b"live"}
+    return Sight(row=row, **{**given, **more})
+
+
+def settlement(row: int, state: RowState = RowState.ACCEPTED, **more: Any) -> Settlement:
+    """Found out later."""
+    given: dict[str, Any] = {"at_us": 500, "code": "BP420"}
+    return Settlement(row=row, state=state, **{**given, **more})
 
 
 def act(kind: str, at_us: int = 1, detail: str = "{}") -> Act:

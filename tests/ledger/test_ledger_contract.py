@@ -13,7 +13,6 @@ from typing import cast
 import pytest
 from ledger_rig import (
     LEDGERS,
-    Book,
     MemoryShelf,
     Shelf,
     SqliteShelf,
@@ -22,9 +21,12 @@ from ledger_rig import (
     intent,
     lost,
     outcome,
+    passed,
     seed,
     seeds,
     setback,
+    settlement,
+    sight,
     throttled,
     withdrawn,
 )
@@ -32,9 +34,10 @@ from ledger_rig import (
 from bulkpatch.core.lifecycle import SETTLED
 from bulkpatch.errors import Broken, ExitCode, LedgerFailed
 from bulkpatch.model import InputFile, OutcomeRow, PendingRow, Record, RowState, Stage
+from bulkpatch.ports import Ledger
 
 S = RowState
-READS: Sequence[Callable[[Book], object]] = (
+READS: Sequence[Callable[[Ledger], object]] = (
     lambda book: book.pending_between(1, 20),
     lambda book: book.counts(),
     lambda book: book.recent_sends(0),
@@ -42,8 +45,20 @@ READS: Sequence[Callable[[Book], object]] = (
     lambda book: list(book.outcome_rows()),
     lambda book: list(book.row_numbers({S.ACCEPTED})),
     lambda book: book.story("d1"),
+    lambda book: book.sights_between(1, 20),
+    lambda book: book.wave_counts(),
 )
-READ_NAMES = ("pending_between", "counts", "recent_sends", "acts", "outcome_rows", "row_numbers", "story")
+READ_NAMES = (
+    "pending_between",
+    "counts",
+    "recent_sends",
+    "acts",
+    "outcome_rows",
+    "row_numbers",
+    "story",
+    "sights",
+    "waves",
+)
 
 
 @pytest.fixture(params=LEDGERS)
@@ -54,17 +69,17 @@ def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shelf]:
 
 
 @pytest.fixture
-def book(shelf: Shelf) -> Book:
+def book(shelf: Shelf) -> Ledger:
     """Twenty rows; 10 follows 9 and 20 follows 19."""
     return shelf.seed(header(), seeds(20))
 
 
-def rows_of(book: Book) -> dict[int, OutcomeRow]:
+def rows_of(book: Ledger) -> dict[int, OutcomeRow]:
     """The report's view, by row."""
     return {row.row: row for batch in book.outcome_rows() for row in batch}
 
 
-def pending_of(book: Book, row: int) -> PendingRow:
+def pending_of(book: Ledger, row: int) -> PendingRow:
     """What is known of one row that is not settled."""
     (found,) = book.pending_between(row, row)
     return found
@@ -87,7 +102,7 @@ def test_the_header_comes_back_with_the_rows_counted(shelf: Shelf) -> None:
     assert shelf.reopen().header() == replace(said, rows=3)
 
 
-def test_a_fresh_ledger_knows_its_rows_and_nothing_else(book: Book) -> None:
+def test_a_fresh_ledger_knows_its_rows_and_nothing_else(book: Ledger) -> None:
     assert book.counts() == {S.PENDING: 20}
     assert book.pending_between(1, 2) == [
         PendingRow(row=1, destination_id="d1", digest=b"x" * 32),
@@ -137,7 +152,7 @@ def test_a_row_number_stands_once(shelf: Shelf) -> None:
     assert refused.value.code == "BP901"
 
 
-def test_the_bounds_of_pending_rows_are_inclusive(book: Book) -> None:
+def test_the_bounds_of_pending_rows_are_inclusive(book: Ledger) -> None:
     assert [row.row for row in book.pending_between(3, 5)] == [3, 4, 5]
     assert [row.row for row in book.pending_between(5, 3)] == []
     assert [row.row for row in book.pending_between(0, 1)] == [1]
@@ -181,7 +196,7 @@ def test_an_intent_without_an_answer_is_in_flight(shelf: Shelf) -> None:
     assert book.counts() == {S.PENDING: 20}
 
 
-def test_a_withdrawn_attempt_never_left(book: Book) -> None:
+def test_a_withdrawn_attempt_never_left(book: Ledger) -> None:
     """It takes a number and nothing else: no try, no doubt, no send, no error."""
     book.commit([intent(1), withdrawn(1)])
     known = pending_of(book, 1)
@@ -204,14 +219,14 @@ def test_a_withdrawn_attempt_never_left(book: Book) -> None:
     ],
     ids=["counted", "counted, no wait", "throttled", "halted", "withdrawn", "withdrawn with a wait"],
 )
-def test_a_setback_is_a_try_or_a_wait_or_neither(book: Book, one: Record, tried: int, waits: int) -> None:
+def test_a_setback_is_a_try_or_a_wait_or_neither(book: Ledger, one: Record, tried: int, waits: int) -> None:
     """What counts uses up an attempt; what does not, and waits, is throttled; a halt or a withdrawal is neither."""
     book.commit([intent(1), one])
     known = pending_of(book, 1)
     assert (known.tried, known.throttled) == (tried, waits)
 
 
-def test_tries_and_waits_add_up(book: Book) -> None:
+def test_tries_and_waits_add_up(book: Ledger) -> None:
     book.commit([intent(1), setback(1), intent(1, 2), throttled(1, 2), intent(1, 3), throttled(1, 3)])
     book.commit([intent(1, 4), withdrawn(1, 4), intent(1, 5), setback(1, 5), intent(1, 6)])
     known = pending_of(book, 1)
@@ -219,18 +234,28 @@ def test_tries_and_waits_add_up(book: Book) -> None:
     assert rows_of(book)[1].attempts == 5
 
 
-def test_a_doubt_once_raised_stays(book: Book) -> None:
+def test_a_doubt_once_raised_stays(book: Ledger) -> None:
     book.commit([intent(1), setback(1, maybe_applied=True), intent(1, 2), throttled(1, 2)])
     book.commit([intent(2), setback(2)])
     assert (pending_of(book, 1).doubted, pending_of(book, 2).doubted) == (True, False)
 
 
-def test_a_settled_row_is_pending_no_more(book: Book) -> None:
+def test_only_a_patch_raises_a_doubt(book: Ledger) -> None:
+    """A question without an answer changed nothing, whatever else it was."""
+    stages = (Stage.EXPECT, Stage.PRETEST, Stage.VERIFY)
+    for attempt, stage in enumerate(stages, start=1):
+        book.commit([intent(1, attempt, stage), setback(1, attempt, stage=stage, maybe_applied=True)])
+    assert not pending_of(book, 1).doubted
+    book.commit([intent(1, 4), setback(1, 4, maybe_applied=True)])
+    assert pending_of(book, 1).doubted
+
+
+def test_a_settled_row_is_pending_no_more(book: Ledger) -> None:
     book.commit([intent(1), outcome(1), outcome(2, S.NOOP, attempt=0)])
     assert [row.row for row in book.pending_between(1, 3)] == [3]
 
 
-def test_what_a_setback_says_shows_until_the_row_is_settled(book: Book) -> None:
+def test_what_a_setback_says_shows_until_the_row_is_settled(book: Ledger) -> None:
     """The last one that left counts, also while the next attempt is in flight."""
     book.commit([intent(1), setback(1, http_status=500, latency_us=7), intent(1, 2), throttled(1, 2)])
     book.commit([intent(1, 3), withdrawn(1, 3)])
@@ -242,7 +267,7 @@ def test_what_a_setback_says_shows_until_the_row_is_settled(book: Book) -> None:
     assert rows_of(book)[1].code == "BP406"
 
 
-def test_an_outcome_alone_speaks_for_its_row(book: Book) -> None:
+def test_an_outcome_alone_speaks_for_its_row(book: Ledger) -> None:
     """Nothing of an earlier setback shines through where the outcome says nothing."""
     facts = b'{"name":"\xc3\xbc"}\x00'
     book.commit([intent(1), setback(1, http_status=500, latency_us=7), intent(1, 2, at_us=5)])
@@ -258,7 +283,7 @@ def test_an_outcome_alone_speaks_for_its_row(book: Book) -> None:
     assert (second.code, second.error, second.attempts) == ("BP417", "no body", 1)
 
 
-def test_the_first_send_is_the_first_that_left(book: Book) -> None:
+def test_the_first_send_is_the_first_that_left(book: Ledger) -> None:
     book.commit([intent(1, at_us=10), withdrawn(1), intent(1, 2, at_us=20), setback(1, 2), intent(1, 3, at_us=30)])
     assert rows_of(book)[1].sent_at_us == 20
 
@@ -273,7 +298,7 @@ def test_every_state_of_an_outcome_is_counted_and_named(shelf: Shelf) -> None:
         assert rows_of(book)[row].state == state.value
 
 
-def test_row_numbers_ask_for_outcomes_or_for_none(book: Book) -> None:
+def test_row_numbers_ask_for_outcomes_or_for_none(book: Ledger) -> None:
     """``not_attempted`` is a row without outcome, in flight or not; open states are no outcomes."""
     book.commit([intent(1), outcome(1), intent(2), outcome(2, S.REJECTED), intent(3)])
     assert list(book.row_numbers({S.ACCEPTED, S.REJECTED})) == [1, 2]
@@ -281,6 +306,166 @@ def test_row_numbers_ask_for_outcomes_or_for_none(book: Book) -> None:
     assert list(book.row_numbers({S.REJECTED, S.NOT_ATTEMPTED})) == list(range(2, 21))
     assert list(book.row_numbers({S.PENDING, S.IN_FLIGHT})) == []
     assert list(book.row_numbers(frozenset())) == []
+
+
+# ── stages ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_stage_that_was_passed_answers_its_attempt(book: Ledger) -> None:
+    """The row is pending again, and it is known how far it came; while it asks, the stage of the question is known."""
+    book.commit([intent(1, 1, Stage.EXPECT)])
+    known = pending_of(book, 1)
+    assert (known.open, known.open_stage, known.passed) == (True, Stage.EXPECT, None)
+    book.commit([passed(1, 1, Stage.EXPECT)])
+    known = pending_of(book, 1)
+    assert (known.attempt, known.open, known.open_stage, known.passed) == (1, False, None, Stage.EXPECT)
+    assert (book.counts(), rows_of(book)[1].state, rows_of(book)[1].attempts) == ({S.PENDING: 20}, "pending", 1)
+    book.commit([intent(1, 2), passed(1, 2), intent(1, 3, Stage.VERIFY)])
+    known = pending_of(book, 1)
+    assert (known.attempt, known.open_stage, known.passed) == (3, Stage.VERIFY, Stage.PATCH)
+    assert book.counts() == {S.IN_FLIGHT: 1, S.PENDING: 19}
+    assert [type(known.open_stage), type(known.passed)] == [Stage, Stage]
+    book.commit([outcome(1, S.VERIFIED, attempt=3, stage=Stage.VERIFY)])
+    assert (rows_of(book)[1].state, rows_of(book)[1].stage, rows_of(book)[1].attempts) == ("verified", "verify", 3)
+    assert list(book.recent_sends(0)) == [(10, 1.0), (20, 2.0), (30, 3.0)]
+
+
+def test_tries_are_those_of_the_stage_that_comes_next(book: Ledger) -> None:
+    """Those of the patch until it passed, then those of the verification; a doubt is kept from either."""
+    verify = {"stage": Stage.VERIFY}
+    book.commit([intent(1), setback(1, maybe_applied=True), intent(1, 2), throttled(1, 2), intent(1, 3), setback(1, 3)])
+    assert (pending_of(book, 1).tried, pending_of(book, 1).throttled) == (2, 1)
+    book.commit([intent(1, 4), passed(1, 4)])
+    assert (pending_of(book, 1).tried, pending_of(book, 1).throttled) == (0, 0)
+    book.commit([intent(1, 5, Stage.VERIFY), setback(1, 5, **verify)])
+    book.commit([intent(1, 6, Stage.VERIFY), setback(1, 6, counted=False, wait_us=1, **verify)])
+    known = pending_of(book, 1)
+    assert (known.tried, known.throttled, known.doubted) == (1, 1, True)
+
+
+def test_the_reply_to_the_patch_speaks_until_a_later_one_does(book: Ledger) -> None:
+    """Only the patch's own, and the last that said anything."""
+    book.commit([intent(1, 1, Stage.PRETEST), passed(1, 1, Stage.PRETEST, facts=b"test")])
+    assert rows_of(book)[1].facts is None
+    book.commit([intent(1, 2), passed(1, 2, facts=b"first"), intent(1, 3), passed(1, 3, facts=b"second")])
+    book.commit([intent(1, 4), passed(1, 4)])
+    assert rows_of(book)[1].facts == b"second"
+    book.commit([outcome(1, S.UNKNOWN, attempt=4)])
+    assert rows_of(book)[1].facts == b"second"
+    book.commit([settlement(1, S.ACCEPTED, facts=b"later")])
+    assert rows_of(book)[1].facts == b"later"
+
+
+# ── what was seen before, and found out later ────────────────────────────────────────────────
+
+
+def test_what_was_seen_last_of_a_row_counts(shelf: Shelf) -> None:
+    """A survey that broke off is made again; every detail, and that nothing could be told, comes back."""
+    whole = sight(
+        2, found=True, vendor="größe", recipient_id="r", updated_at="2026-11-24", digest=b"\x00\xff", before=b"{}"
+    )
+    book = shelf.seed(header(), seeds(20))
+    book.commit([sight(2, vendor="old", recipient_id="old"), sight(5, found=False), sight(9, found=None)])
+    book.commit([sight(2, vendor="older"), whole])
+    for _ in range(2):
+        assert repr(dict(book.sights_between(1, 5))) == repr({2: whole, 5: sight(5, found=False)})
+        assert book.sights_between(9, 9)[9].found is None
+        assert [dict(book.sights_between(*bounds)) for bounds in ((3, 4), (6, 8), (5, 3))] == [{}, {}, {}]
+        known = pending_of(book, 2)
+        assert (known.vendor, known.recipient_id, known.updated_at) == ("größe", "r", "2026-11-24")
+        assert known.live_digest == b"\x00\xff"
+        assert book.counts() == {S.PENDING: 20}
+        book = shelf.reopen()
+
+
+def test_what_was_settled_later_is_where_a_row_stands(book: Ledger) -> None:
+    """In every count and report; the attempts, and what was measured of them, stay as they were."""
+    book.commit([intent(9), outcome(9, S.UNKNOWN, http_status=502, code="BP411", error="bad gateway")])
+    book.commit([intent(1), outcome(1, S.UNKNOWN)])
+    before = rows_of(book)
+    book.commit([settlement(9, S.REJECTED, error="it was not applied")])
+    assert book.counts() == {S.PENDING: 17, S.UNKNOWN: 1, S.REJECTED: 2}
+    assert [list(book.row_numbers({state})) for state in (S.UNKNOWN, S.REJECTED)] == [[1], [9, 10]]
+    for row in (9, 10):
+        assert rows_of(book)[row] == before[row]._replace(
+            state="rejected", code="BP420", error="it was not applied", finished_at_us=500
+        )
+    assert rows_of(book)[1] == before[1]
+
+
+def test_a_story_begins_with_what_was_seen_and_ends_with_what_was_found_out(book: Ledger) -> None:
+    told: list[Record] = [
+        sight(9, at_us=900, found=None, before=b"[]"),
+        intent(9, 1, Stage.PRETEST),
+        passed(9, 1, Stage.PRETEST, code="BP420", facts=b"f"),
+        intent(9, 2),
+        setback(9, 2),
+        intent(9, 3),
+        outcome(9, S.UNKNOWN, attempt=3),
+        settlement(9, at_us=3, error="ü", facts=b"{}"),
+    ]
+    book.commit(told)
+    for _, events in book.story("d9"):
+        assert [repr(event) for event in events] == [repr(record) for record in told]
+
+
+# ── waves ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_wave_holds_the_rows_that_were_put_into_it(shelf: Shelf) -> None:
+    """Each row can be put elsewhere; the others stay; a number that is no row's is nobody's."""
+    book = shelf.seed(header(), [[seed(row) for row in range(1, 7)]])
+    book.assign_waves([(1, 2), (2, 2), (3, 3), (77, 9)])
+    book.assign_waves(iter([(2, 3)]))
+    for _ in range(2):
+        assert [row.row for row in book.pending_between(1, 9, wave=2)] == [1]
+        assert [row.row for row in book.pending_between(1, 9, wave=3)] == [2, 3]
+        assert [row.row for row in book.pending_between(3, 5, wave=1)] == [4, 5]
+        assert list(book.pending_between(1, 9, wave=9)) == []
+        assert [(row.row, row.wave) for row in book.pending_between(1, 4)] == [(1, 2), (2, 3), (3, 3), (4, 1)]
+        assert [rows_of(book)[row].wave for row in range(1, 7)] == [2, 3, 3, 1, 1, 1]
+        assert book.wave_counts() == {1: {S.PENDING: 3}, 2: {S.PENDING: 1}, 3: {S.PENDING: 2}}
+        book = shelf.reopen()
+
+
+def test_followers_go_with_their_lead(shelf: Shelf) -> None:
+    """Whatever was said of themselves, and whether their lead was moved or not."""
+    rows = [seed(1), seed(2, lead=1, wave=5), seed(3), seed(4, lead=3, wave=6)]
+    book = shelf.seed(header(), [rows])
+    book.assign_waves([(1, 2), (2, 7)])
+    assert [rows_of(book)[row].wave for row in range(1, 5)] == [2, 2, 1, 1]
+    assert [(row.row, row.wave) for row in book.pending_between(1, 9)] == [(1, 2), (3, 1)]
+
+
+def test_a_wave_counts_the_rows_that_have_a_request_of_their_own(book: Ledger) -> None:
+    """By how they ended: what was found out later does not open a gate that was judged before."""
+    book.assign_waves([(row, 1 + row // 8) for row in range(1, 21)])
+    book.commit([intent(9), outcome(9), intent(1), intent(2), passed(2), intent(3), outcome(3, S.UNKNOWN)])
+    book.commit([settlement(3)])
+    assert book.wave_counts() == {
+        1: {S.IN_FLIGHT: 1, S.UNKNOWN: 1, S.PENDING: 5},
+        2: {S.ACCEPTED: 1, S.PENDING: 6},
+        3: {S.PENDING: 4},
+    }
+
+
+class Torn(Exception):
+    """What came broke off."""
+
+
+def test_waves_are_assigned_all_or_none(shelf: Shelf) -> None:
+    """If what is to be assigned breaks off, nothing of it is kept, and the ledger is used no more."""
+
+    def broken() -> Iterator[tuple[int, int]]:
+        yield 1, 2
+        raise Torn
+
+    book = shelf.seed(header(), seeds(20))
+    with pytest.raises(Torn):
+        book.assign_waves(broken())
+    with pytest.raises(LedgerFailed):
+        book.wave_counts()
+    assert shelf.reopen().wave_counts() == {1: {S.PENDING: 18}}
 
 
 # ── rows that follow another ─────────────────────────────────────────────────────────────────
@@ -306,7 +491,7 @@ def test_a_lead_answers_for_its_followers(shelf: Shelf) -> None:
     assert shown[1].attempts == 2
 
 
-def test_every_row_of_an_id_tells_the_same_story(book: Book) -> None:
+def test_every_row_of_an_id_tells_the_same_story(book: Ledger) -> None:
     told: list[Record] = [intent(9), outcome(9)]
     book.commit(told)
     assert [(row, list(events)) for row, events in book.story("d9")] == [(9, told), (10, told)]
@@ -316,13 +501,13 @@ def test_every_row_of_an_id_tells_the_same_story(book: Book) -> None:
 
 
 @pytest.mark.parametrize(("batch", "sizes"), [(1, [1] * 20), (7, [7, 7, 6]), (10, [10, 10]), (20, [20]), (99, [20])])
-def test_outcome_rows_come_in_batches_and_in_input_order(book: Book, batch: int, sizes: list[int]) -> None:
+def test_outcome_rows_come_in_batches_and_in_input_order(book: Ledger, batch: int, sizes: list[int]) -> None:
     batches = list(book.outcome_rows(batch))
     assert [len(rows) for rows in batches] == sizes
     assert [row.row for rows in batches for row in rows] == list(range(1, 21))
 
 
-def test_a_story_is_told_in_order(book: Book) -> None:
+def test_a_story_is_told_in_order(book: Ledger) -> None:
     """Attempt by attempt, each with its answer, however the commits fell; every detail comes back."""
     told: list[Record] = [
         intent(4, at_us=2**52, at_s=0.1 + 0.2),
@@ -344,7 +529,7 @@ def test_a_story_is_told_in_order(book: Book) -> None:
     assert [repr(event) for event in events] == [repr(record) for record in told]
 
 
-def test_an_outcome_without_an_attempt_ends_the_story_of_those_before(book: Book) -> None:
+def test_an_outcome_without_an_attempt_ends_the_story_of_those_before(book: Ledger) -> None:
     """An outcome carries the number of the last attempt and stands after that attempt's setback."""
     told: list[Record] = [intent(1), setback(1), outcome(1, S.REJECTED, code="BP417")]
     book.commit([told[2]])
@@ -354,11 +539,11 @@ def test_an_outcome_without_an_attempt_ends_the_story_of_those_before(book: Book
     assert [list(events) for _, events in book.story("d2")] == [[outcome(2, S.NOOP, attempt=0)]]
 
 
-def test_an_id_that_is_not_there_has_no_story(book: Book) -> None:
+def test_an_id_that_is_not_there_has_no_story(book: Ledger) -> None:
     assert [list(book.story(name)) for name in ("nobody", "", "D1", "d1 ")] == [[], [], [], []]
 
 
-def test_recent_sends_are_those_that_left_since_then(book: Book) -> None:
+def test_recent_sends_are_those_that_left_since_then(book: Ledger) -> None:
     """Ascending in time, the moment itself included; settled, failed and lost ones too, withdrawn ones never."""
     book.commit([intent(5, at_us=50, at_s=5.0), outcome(5), intent(4, at_us=40, at_s=4.0), setback(4)])
     book.commit([intent(3, at_us=30, at_s=3.0), withdrawn(3), intent(2, at_us=40, at_s=3.5)])
@@ -381,7 +566,7 @@ def test_acts_keep_the_order_they_were_committed_in(shelf: Shelf) -> None:
 # ── committing ───────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_commit_of_nothing_changes_nothing(book: Book) -> None:
+def test_a_commit_of_nothing_changes_nothing(book: Ledger) -> None:
     book.commit([])
     assert book.counts() == {S.PENDING: 20}
 
@@ -394,6 +579,9 @@ CONTRADICTIONS: dict[str, list[Record]] = {
     "two intents at once": [intent(4, 2), intent(4, 2)],
     "a setback again": [throttled(2)],
     "two setbacks at once": [setback(4, 2), withdrawn(4, 2)],
+    "a stage passed again": [passed(8)],
+    "a second settlement": [settlement(1, S.REJECTED)],
+    "two settlements at once": [settlement(3), settlement(3)],
 }
 
 
@@ -401,11 +589,11 @@ CONTRADICTIONS: dict[str, list[Record]] = {
 def test_a_contradiction_is_refused_with_its_whole_commit(shelf: Shelf, wrong: list[Record]) -> None:
     """Nothing of the batch is kept, whatever stands before or after it; the ledger is then used no more."""
     book = shelf.seed(header(), seeds(20))
-    book.commit([act("started"), intent(1), outcome(1), intent(2), setback(2)])
+    book.commit([act("started"), intent(1), outcome(1), settlement(1), intent(2), setback(2), intent(8), passed(8)])
     before = [read(book) for read in READS]
     begun = book.outcome_rows(1)
     next(begun)
-    good: list[Record] = [act("stopped"), intent(5), setback(5), outcome(6)]
+    good: list[Record] = [act("stopped"), intent(5), setback(5), outcome(6), sight(7), intent(8, 2), passed(8, 2)]
     with pytest.raises(Broken) as refused:
         book.commit([*good, *wrong, intent(7)])
     assert (refused.value.code, refused.value.exit_code) == ("BP901", ExitCode.INTERNAL)
@@ -424,8 +612,16 @@ def test_a_contradiction_is_refused_with_its_whole_commit(shelf: Shelf, wrong: l
 
 @pytest.mark.parametrize(
     "wrong",
-    [setback(2, error="\ud800"), outcome(2, error="\udfff"), act("stopped", detail="\ud800"), cast("Record", "row 2")],
-    ids=["a setback", "an outcome", "an act", "no record"],
+    [
+        setback(2, error="\ud800"),
+        outcome(2, error="\udfff"),
+        settlement(2, error="\ud800"),
+        sight(2, vendor="\ud800"),
+        passed(2, code="\ud800"),
+        act("stopped", detail="\ud800"),
+        cast("Record", "row 2"),
+    ],
+    ids=["setback", "outcome", "settlement", "sight", "passed", "act", "no record"],
 )
 def test_what_cannot_be_kept_is_refused_with_its_whole_commit(shelf: Shelf, wrong: Record) -> None:
     """A text that is no Unicode, a thing that is no record: never left out in silence, never shown by the refusal."""
@@ -453,8 +649,12 @@ def test_what_follows_a_refused_row_is_not_held_against_it(shelf: Shelf) -> None
 # ── the end ──────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("use", [*READS, lambda book: book.commit([intent(1)])], ids=[*READ_NAMES, "commit"])
-def test_a_closed_ledger_is_used_no_more(book: Book, use: Callable[[Book], object]) -> None:
+@pytest.mark.parametrize(
+    "use",
+    [*READS, lambda book: book.commit([intent(1)]), lambda book: book.assign_waves([(1, 2)])],
+    ids=[*READ_NAMES, "commit", "assign_waves"],
+)
+def test_a_closed_ledger_is_used_no_more(book: Ledger, use: Callable[[Ledger], object]) -> None:
     """Nor is what was being read from it; but it may be closed again, and still says whose it was."""
     begun = book.outcome_rows(5)
     next(begun)
@@ -470,7 +670,9 @@ def test_a_closed_ledger_is_used_no_more(book: Book, use: Callable[[Book], objec
 
 def test_what_was_committed_is_found_by_the_next_process(shelf: Shelf) -> None:
     book = shelf.seed(header(), seeds(20))
-    book.commit([act("started"), intent(1), outcome(1), intent(2), setback(2), intent(9)])
+    book.commit([act("started"), intent(1), outcome(1), settlement(1), intent(2), setback(2), intent(9), sight(3)])
+    book.commit([intent(4), passed(4)])
+    book.assign_waves([(2, 2), (9, 3)])
     before = [read(book) for read in READS]
     for _ in range(2):
         book = shelf.reopen()

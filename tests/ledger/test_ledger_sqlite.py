@@ -110,10 +110,10 @@ for row in range(int(sys.argv[3]), 2000):
 
 
 def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
-    """Ten kills in a row: every row that commit returned for is there, and at most one more."""
+    """Six kills in a row: every row that commit returned for is there, and at most one more."""
     create(tmp_path, header(), seeds(2000)).close()
     first = 1
-    for _ in range(10):
+    for _ in range(6):
         child = subprocess.Popen(
             [sys.executable, "-c", KILLED, str(tmp_path), str(Path(__file__).parent), str(first)],
             stdout=subprocess.PIPE,
