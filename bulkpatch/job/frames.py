@@ -24,6 +24,8 @@ _SECRET_TEXT: Final = re.compile(r"""sk_(?:prod|staging)_|(?<=://)[^\s"']*[?@]""
 """What is hidden wherever it stands: a key of the API; user, password and query of an address."""
 _FIELD_TABLES: Final = frozenset({"patch", "expect"})
 """The tables whose keys the API's catalogue knows, and not the grammar."""
+_SHOWN_WORDS: Final = frozenset({"column", "default"})
+"""What may stand below a field and is as little of a secret as the field is."""
 
 
 def one_line(text: str, *, limit: int = NAME_CHARS_MAX) -> str:
@@ -64,7 +66,7 @@ def may_hold_secret(path: KeyPath) -> bool:
         return not is_known(path) or any(map(names_secret, names))
     for at in range(2, len(names) + 1):
         if (field := catalogue().field(".".join(names[1:at]))) is not None:
-            return field.secret or field.sensitive or any(map(names_secret, names[at:]))
+            return field.secret or field.sensitive or not _SHOWN_WORDS.issuperset(names[at:])
     return True
 
 
@@ -103,7 +105,7 @@ def _cut(line: str, cut: int | None) -> int | None:
 def _visible(line: str, cut: int | None, begin: int) -> str:
     end = len(line) if cut is None else cut
     part = line[begin : min(end, begin + LINE_CHARS_MAX)]
-    hidden = cut is not None or end > begin + LINE_CHARS_MAX
+    hidden = end < len(line) or end > begin + LINE_CHARS_MAX
     return (HIDDEN if begin else "") + "".join(map(_printed, part)) + (HIDDEN if hidden else "")
 
 

@@ -73,7 +73,8 @@ def read_job(path: Path) -> ReadJob:
     except ValueError as error:
         raise InvalidInput([_syntax_problem(source, str(error))]) from None
     if deep := _too_deep(tables):
-        raise InvalidInput([source.problem("BP102", deep, f"nested deeper than {DEPTH_MAX} levels")])
+        words = f"nested deeper than {DEPTH_MAX} levels"
+        raise InvalidInput([source.problem("BP102", deep, words, CODES["BP102"].fix)])
     return ReadJob(source=source, tables=tables, sha256=hashlib.sha256(content).hexdigest())
 
 
@@ -126,8 +127,8 @@ def _syntax_problem(source: JobSource, message: str) -> Problem:
     if place is None:
         return Problem(code="BP102", message=words, hint=hint, file=source.file)
     line, column = (int(place[1]), int(place[2])) if place[1] else (len(source.lines), len(source.lines[-1]) + 1)
-    cuts = {line - 1: cut} if (cut := _cut(source, line)) is not None else {}
-    frame = draw_frame(source.lines, cuts, line, column, 1, lines_before=0)
+    cut = _cut(source, line, column)
+    frame = draw_frame(source.lines, {line - 1: cut}, line, column, 1, lines_before=0)
     return Problem(code="BP102", message=words, hint=hint, file=source.file, line=line, column=column, frame=frame)
 
 
@@ -141,24 +142,24 @@ def _other_language(source: JobSource) -> str:
     return ""
 
 
-def _cut(source: JobSource, line: int) -> int | None:
-    """From which column index a line that is no TOML is hidden: None for nowhere.
+def _cut(source: JobSource, line: int, column: int) -> int:
+    """The column index from which a line that is no TOML is hidden: what follows the mistake always is.
 
-    A line that goes on with what began before it is hidden whole: it may be the middle of a secret.
+    A line that goes on with what began before is hidden whole: it may be the middle of a secret.
     """
-    before = "\n".join(source.lines[: line - 1])
+    before, text = "\n".join(source.lines[: line - 1]), source.lines[line - 1]
     try:
         tomllib.loads(before)
     except (ValueError, RecursionError):
         return 0
-    text = source.lines[line - 1]
+    end = min(column - 1, len(text.partition("#")[0]))
     if text.lstrip().startswith("["):
-        return text.find("=") + 1 or None
+        return min(end, len(text.partition("=")[0]))
     key = _KEY.match(text)
     path: KeyPath = (*JobSource(source.path, before).last_table, *(key[1] if key else "").split("."))
     if key is None or not is_known(path):
         return 0
-    return key.end() if "{" in text or names_secret(text) or may_hold_secret(path) else None
+    return min(end, key.end()) if "{" in text or names_secret(text) or may_hold_secret(path) else end
 
 
 def _too_deep(tables: Mapping[str, Any]) -> KeyPath:
