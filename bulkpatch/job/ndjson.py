@@ -8,7 +8,7 @@ from typing import IO, Any, Final, NoReturn
 
 import polars as pl
 
-from bulkpatch.errors import CODES, Problem
+from bulkpatch.errors import CODES, InvalidInput, Problem
 from bulkpatch.job.decoding import Decoder
 from bulkpatch.job.findings import Report, refuse
 from bulkpatch.job.headers import check_names
@@ -91,21 +91,29 @@ class Ndjson:
         """The kinds of each column with the first line that has one, and which columns have integers beyond 64 bits."""
         found: dict[str, dict[Kind, int]] = {}
         with self._source.open() as file:
-            for first, lines in self._chunks(file):
-                for line, text in enumerate(lines, first):
-                    try:
-                        values = _LOOSE.decode(text)
-                    except (ValueError, RecursionError):
-                        continue  # told, with its line, when the rows are read
-                    for name, value in values.items() if isinstance(values, dict) else ():
-                        kinds = found.setdefault(name, {})
-                        if value is not None:
-                            kinds.setdefault(_kind(value), line)
-                        if isinstance(value, int) and abs(value) > _INTEGER_MAX:
-                            self._long.add(name)
+            try:
+                for first, lines in self._chunks(file):
+                    for line, text in enumerate(lines, first):
+                        self._learn(found, line, text)
                     if len(found) > COLUMNS_MAX:
-                        return found
+                        break
+            except InvalidInput:
+                if not found:
+                    raise
         return found
+
+    def _learn(self, found: dict[str, dict[Kind, int]], line: int, text: str) -> None:
+        """Add what ``text`` shows of the columns. What is wrong with it is told when the rows are read."""
+        try:
+            values = _LOOSE.decode(text)
+        except (ValueError, RecursionError):
+            return
+        for name, value in values.items() if isinstance(values, dict) else ():
+            kinds = found.setdefault(name, {})
+            if value is not None:
+                kinds.setdefault(_kind(value), line)
+            if isinstance(value, int) and abs(value) > _INTEGER_MAX:
+                self._long.add(name)
 
     def _chunks(self, file: IO[bytes]) -> Iterator[tuple[int, list[str]]]:
         """Whole lines, and the number of the first of them."""

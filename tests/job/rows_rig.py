@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ PASSWORD: Final = "postgres.password_auth.password"
 SERVICE_KEY: Final = "bigquery.gcp_service_account_key.service_account_key"
 CANARY: Final = "Zq7Wm2xK9vTb4NcR8yHd3GfJ6sLp1AeU"
 
-Table = Mapping[str, Sequence[Any]]
+Table = Mapping[str, Any]
 """Columns by name, each with its cells."""
 
 
@@ -50,14 +50,12 @@ def write_job(folder: Path, path: str, *, options: str = "", patch: str = "", mo
     """A job over ``path``; ``options`` are further lines of [input], ``patch`` those of [patch]."""
     job = folder / "job.toml"
     job.write_text(
-        f"[job]\nname = \"rows\"\n{more}\n[input]\npath = {json.dumps(path)}\n{options}\n[patch]\n{patch}\n", "utf-8"
+        f'[job]\nname = "rows"\n{more}\n[input]\npath = {json.dumps(path)}\n{options}\n[patch]\n{patch}\n', "utf-8"
     )
     return job
 
 
-def open_input(
-    folder: Path, path: str, *, options: str = "", patch: str = "", more: str = "", **flags: Any
-) -> Rows:
+def open_input(folder: Path, path: str, *, options: str = "", patch: str = "", more: str = "", **flags: Any) -> Rows:
     """The rows of a job over ``path``. Raises ``InvalidInput``."""
     job = load_job(write_job(folder, path, options=options, patch=patch, more=more))
     return open_rows(job, rules=CellRules(allow_short=job.secrets.allow_short), **flags)
@@ -91,6 +89,31 @@ def problem_of(folder: Path, content: str | bytes | Table, **more: Any) -> Probl
     """The one thing that a check refuses."""
     (problem,) = problems_of(folder, content, **more)
     return problem
+
+
+def line_of(kind: str, row: int) -> int | None:
+    """The line on which row ``row`` of a plain file stands."""
+    return {"csv": row + 1, "tsv": row + 1, "ndjson": row}.get(kind)
+
+
+def assert_told(  # noqa: PLR0913  (a problem is what it is made of)
+    problem: Problem,
+    code: str,
+    words: str,
+    *,
+    fix: str = "",
+    kind: str = "csv",
+    line: int | None = None,
+    row: int | None = None,
+    column: str | None = None,
+) -> None:
+    """``problem`` has this code, says ``words`` and ``fix``, and names the file and exactly this place."""
+    assert problem.code == code
+    assert words in problem.message
+    assert fix in problem.hint
+    assert problem.hint
+    assert Path(problem.file or "").name == f"input.{kind}"
+    assert (problem.line, problem.row, problem.column_name) == (line, row, column)
 
 
 def everything(problem: Problem) -> str:
