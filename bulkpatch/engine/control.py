@@ -38,7 +38,7 @@ CLIENTS_MAX = 16
 """Talks at once: some people with some terminals each; every one holds a descriptor that the run may need."""
 IDLE_S = 5.0
 """Seconds for a whole request to come, and for its reply to be taken."""
-GRACE_S = 1.0
+GRACE_S = 2.0
 """Seconds that the run's end waits for replies under way: an act's commit takes milliseconds."""
 LATER_S = 1.0
 """Seconds until the next look when no descriptor was left for a client."""
