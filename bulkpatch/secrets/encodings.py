@@ -20,6 +20,9 @@ _UNQUOTED_BY_BROWSERS = "!'()*"
 _SAME_EVERYWHERE = re.compile(r"[A-Za-z0-9._~-]+")
 """Characters that no text format escapes: most generated passwords need no other form."""
 
+_KEY_LINE = re.compile(r"[A-Za-z0-9+/=_-]{32,}")
+"""A line of a PEM file: it is secret by itself, whatever becomes of the line ends around it."""
+
 _ESCAPE = re.compile(r"%[0-9A-F]{2}|\\u[0-9a-f]{4}")
 _HTML_IN_JSON = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
@@ -29,7 +32,7 @@ def encodings(value: str) -> dict[bytes, str]:
 
     The forms: raw, JSON (ASCII, UTF-8, escaped slash, escaped HTML), URL and form in either case,
     HTML, Python's repr, CSV's doubled quotes, UTF-16LE, hex in either case, base64 (plain and
-    URL-safe) at each of its three offsets, and pieces of long ones.
+    URL-safe) at each of its three offsets, pieces of long ones, and the lines of a key file.
     """
     raw = value.encode()
     forms = {raw: "raw"}
@@ -45,6 +48,7 @@ def encodings(value: str) -> dict[bytes, str]:
         forms.setdefault(plain.translate(bytes.maketrans(b"+/", b"-_")), f"base64url+{offset}")
     for form, name in list(forms.items()):
         forms.update((piece, f"{name} (part)") for piece in _pieces(form))
+    forms.update((line.encode(), "raw (line)") for line in value.splitlines() if _KEY_LINE.fullmatch(line))
     return {form: name for form, name in forms.items() if len(form) >= NEEDLE_BYTES_MIN}
 
 

@@ -9,9 +9,10 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bulkpatch.model import Secret
+from bulkpatch.secrets.decodings import decodings
 from bulkpatch.secrets.encodings import NEEDLE_BYTES_MIN, encodings
 
 LIVE_MAX = 4096
@@ -28,6 +29,8 @@ REDACTED = "<redacted>"
 _API_KEY = re.compile(rb"sk_(?:prod|staging)_[A-Za-z0-9_-]+")
 _API_KEY_START = b"sk_"
 _UNPRINTED = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+_SUSPECT = re.compile(rb"[\\&%]")
+"""Without one of these, JSON shows a text as it is, and as good as no text has a further encoding."""
 _SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 _GRAM_BYTES = 4
@@ -144,9 +147,10 @@ class LiveRedactor:
     def scrub(self, text: str, *, limit: int = 300) -> str:
         """``text`` on one line, live secrets in any encoding replaced, control characters escaped, cut to ``limit``.
 
-        Give it the text whole: of a secret that was cut in two before, no form is left to be found.
+        Give it the text whole: of a secret that was cut in two before, no form is left to be found. Of a text that
+        shows one under more than one encoding, nothing is left.
         """
-        clean = self._replaced(text)
+        clean = self._cleared(text)
         escaped = _UNPRINTED.sub(_escaped, clean)
         if escaped != clean:
             clean = self._replaced(escaped)
@@ -155,12 +159,35 @@ class LiveRedactor:
     def scrub_json(self, document: bytes) -> bytes | None:
         """``document`` as it is if it holds no live secret, else with it replaced; None if that is no JSON any more."""
         clean = self._without(document)
-        if clean is not document:
-            try:
-                json.loads(clean)
-            except ValueError:
-                return None
-        return clean
+        suspect = _SUSPECT.search(clean) is not None
+        if clean is document and not suspect:
+            return document
+        try:
+            said = json.loads(clean)
+        except ValueError:
+            return None if clean is not document else document
+        cleared = self._cleared_values(said) if suspect else said
+        return clean if cleared == said else json.dumps(cleared, ensure_ascii=False, separators=(",", ":")).encode()
+
+    def _cleared_values(self, value: Any) -> Any:
+        """A JSON value whose texts are cleared one by one: quoted in JSON, their own encodings are hard to see."""
+        match value:
+            case str():
+                return self._cleared(value)
+            case list():
+                return [self._cleared_values(inner) for inner in value]
+            case dict():
+                return {name: self._cleared_values(inner) for name, inner in value.items()}
+            case _:
+                return value
+
+    def _cleared(self, text: str) -> str:
+        clean = self._replaced(text)
+        hidden = any(self._shows(inner) for inner in decodings(clean))
+        return REDACTED if hidden else clean
+
+    def _shows(self, text: str) -> bool:
+        return next(self.find(text.encode("utf-8", "backslashreplace")), None) is not None
 
     def _replaced(self, text: str) -> str:
         document = text.encode("utf-8", "backslashreplace")
