@@ -208,7 +208,7 @@ def test_no_setting_from_outside_is_shown(tmp_path: Path) -> None:
         assert CANARY not in everything(problem)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     field=st.sampled_from([one for one in catalogue().fields.values() if one.secret or one.sensitive]),
     value=st.sampled_from(
@@ -355,7 +355,7 @@ def test_long_keys_are_cut_in_messages_and_paths_of_files_never(tmp_path: Path) 
     assert syntax.file == str(folder / "job.toml")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     text=st.text(st.characters(exclude_categories=[]), max_size=300),
     cut=st.none() | st.integers(0, 300),
@@ -377,7 +377,7 @@ def test_a_frame_is_two_lines_that_print_and_hides_what_lies_behind_the_cut(
         assert len(quoted) <= len("1 | …") + 10 * (min(cut, LINE_CHARS_MAX)) + 1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(text=st.text(st.characters(exclude_categories=[])), limit=st.integers(1, 90))
 def test_one_line_is_one_line(text: str, limit: int) -> None:
     """Printable, and never longer than its limit."""

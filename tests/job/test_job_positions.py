@@ -261,7 +261,7 @@ def _paths(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
         yield from _paths(inner, (*path, step))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(document=documents())
 def test_every_key_of_any_job_is_found_on_a_line_that_holds_it(document: tuple[dict[str, Any], str]) -> None:
     """What tomllib reads is what there is; what stands at the places reads back as key and value."""
@@ -281,7 +281,7 @@ def test_every_key_of_any_job_is_found_on_a_line_that_holds_it(document: tuple[d
         assert "^" in problem.frame.split("\n")[-1]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(text=st.text(st.sampled_from("abc.=[]{}\"'#\n\r\t ,1é😀\x00\x1b\ud800\\"), max_size=60))
 def test_any_text_can_be_pointed_into(text: str) -> None:
     """What is no TOML has places, too, or none; it never fails, and frames show one line each."""

@@ -308,7 +308,7 @@ LINES: Final = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(lines=st.lists(LINES, max_size=8))
 def test_any_file_is_a_job_or_a_list_of_problems(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> None:
     """Never another exception, and every problem has a code, words and a fix."""
@@ -323,7 +323,7 @@ def test_any_file_is_a_job_or_a_list_of_problems(tmp_path_factory: pytest.TempPa
             assert all(one.isprintable() or one == "\n" for one in everything(problem))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(content=st.binary(max_size=40))
 def test_any_bytes_are_a_job_or_a_list_of_problems(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     """Whatever they are."""

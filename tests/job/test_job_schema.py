@@ -358,7 +358,7 @@ jobs = st.fixed_dictionaries(
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(tables=jobs)
 def test_what_the_program_takes_the_schema_takes(tmp_path: Path, tables: dict[str, Any]) -> None:
