@@ -63,10 +63,15 @@ class Findings:
         self._problems: list[Problem] = []
         self._omitted = 0
 
+    @property
+    def full(self) -> bool:
+        """Whether further problems are counted only."""
+        return len(self._problems) == PROBLEMS_MAX
+
     def add(self, code: str, path: KeyPath, words: str, hint: str = "", on: Literal["key", "value"] = "value") -> None:
         """Take note that ``path`` does not hold. Neither ``words`` nor ``hint`` may show its value."""
         hint = hint or CODES[code].fix
-        if len(self._problems) == PROBLEMS_MAX:
+        if self.full:
             self._omitted += 1
         elif (origin := self._overrides.get(path[:2])) is None:
             self._problems.append(self._source.problem(code, path, f"{label(path)}: {words}", hint, on))

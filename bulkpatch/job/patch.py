@@ -211,7 +211,7 @@ def _unknown(dotted: str, path: KeyPath, findings: Findings, on: Literal["key", 
     if catalogue().is_object(dotted):
         findings.add("BP108", path, "an object of the API takes no value of its own", _children(dotted), on)
         return
-    meant = catalogue().suggest(dotted)
+    meant = None if findings.full else catalogue().suggest(dotted)
     if path[0] == "expect" and (near := difflib.get_close_matches(dotted, ONLY_READ, n=1)):
         meant = near[0]
     hint = f"Did you mean {meant}?" if meant else "Browse the fields with `bulkpatch schema`."

@@ -389,6 +389,7 @@ def test_one_line_is_one_line(text: str, limit: int) -> None:
 
 def test_where_the_grammar_was_not_followed_nothing_is_quoted() -> None:
     """What belongs to which key cannot be told then, so all of it may be a secret."""
-    source = JobSource(Path("j"), f"[api]\nkey = '''\n{CANARY}\n'''\n= = =\n")
-    for path in (("api",), ("api", "key"), ("x",)):
-        assert CANARY not in source.problem("BP102", path, "words").frame
+    source = JobSource(Path("j"), f"[api]\nkey = {CANARY}\n[send]\nrate = {CANARY}\n")
+    for path in (("api",), ("api", "key"), ("send",), ("send", "rate"), ("x",)):
+        problem = source.problem("BP102", path, "words")
+        assert problem.frame.replace("^", "").strip(" 1234|…\n") == "", path
