@@ -334,6 +334,8 @@ def test_tries_are_those_of_the_stage_that_comes_next(book: Ledger) -> None:
     """Those of the patch until it passed, then those of the verification; a doubt is kept from either."""
     verify = {"stage": Stage.VERIFY}
     book.commit([intent(1), setback(1, maybe_applied=True), intent(1, 2), throttled(1, 2), intent(1, 3), setback(1, 3)])
+    book.commit([intent(2, 1, Stage.EXPECT), passed(2, 1, Stage.EXPECT), intent(2, 2), setback(2, 2)])
+    assert (pending_of(book, 2).tried, pending_of(book, 2).throttled) == (1, 0)
     assert (pending_of(book, 1).tried, pending_of(book, 1).throttled) == (2, 1)
     book.commit([intent(1, 4), passed(1, 4)])
     assert (pending_of(book, 1).tried, pending_of(book, 1).throttled) == (0, 0)
@@ -354,6 +356,9 @@ def test_the_reply_to_the_patch_speaks_until_a_later_one_does(book: Ledger) -> N
     assert rows_of(book)[1].facts == b"second"
     book.commit([settlement(1, S.ACCEPTED, facts=b"later")])
     assert rows_of(book)[1].facts == b"later"
+    book.commit([outcome(2, S.UNKNOWN, facts=b"reply"), outcome(3, S.UNKNOWN, facts=b"reply")])
+    book.commit([settlement(2, facts=b"later"), settlement(3)])
+    assert [rows_of(book)[row].facts for row in (2, 3)] == [b"later", b"reply"]
 
 
 # ── what was seen before, and found out later ────────────────────────────────────────────────
@@ -381,11 +386,12 @@ def test_what_was_seen_last_of_a_row_counts(shelf: Shelf) -> None:
 def test_what_was_settled_later_is_where_a_row_stands(book: Ledger) -> None:
     """In every count and report; the attempts, and what was measured of them, stay as they were."""
     book.commit([intent(9), outcome(9, S.UNKNOWN, http_status=502, code="BP411", error="bad gateway")])
-    book.commit([intent(1), outcome(1, S.UNKNOWN)])
+    book.commit([intent(1), outcome(1, S.UNKNOWN), outcome(2, S.UNKNOWN, code="BP411", error="bad gateway")])
     before = rows_of(book)
-    book.commit([settlement(9, S.REJECTED, error="it was not applied")])
-    assert book.counts() == {S.PENDING: 17, S.UNKNOWN: 1, S.REJECTED: 2}
+    book.commit([settlement(9, S.REJECTED, error="it was not applied"), settlement(2)])
+    assert book.counts() == {S.PENDING: 16, S.UNKNOWN: 1, S.REJECTED: 2, S.ACCEPTED: 1}
     assert [list(book.row_numbers({state})) for state in (S.UNKNOWN, S.REJECTED)] == [[1], [9, 10]]
+    assert (rows_of(book)[2].code, rows_of(book)[2].error) == ("BP420", None)
     for row in (9, 10):
         assert rows_of(book)[row] == before[row]._replace(
             state="rejected", code="BP420", error="it was not applied", finished_at_us=500
