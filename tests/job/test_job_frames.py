@@ -167,6 +167,7 @@ BROKEN: Final = [
     '[patch.postgres.password_auth]\npassword = """\nCANARY\n',
     '[patch.postgres.password_auth]\npassword = """\nCANARY" \\q CANARY\n"""',
     '[patch.postgres.password_auth]\npassword = """\nCANARY\\q\n"""',
+    '[patch.postgres.password_auth]\npassword = """\nusername = CANARY\\q\n"""',
     "[patch.postgres.password_auth]\npassword = '''\nCANARY\x01\n'''",
     '[patch.postgres.password_auth]\npassword = [\n"CANARY\n',
     '[patch.postgres.password_auth]\npassword = [\n"a",\nCANARY\n]',
