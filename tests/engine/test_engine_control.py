@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulkpatch.engine.asking import Malformed, ask, decode_reply, decode_request, encode_reply, encode_request
@@ -70,6 +70,13 @@ try:
     print(talk.recv(65536).decode())
 except PermissionError:
     print("no way in")
+"""
+ASK_AS_NOBODY = f"""
+{AS_NOBODY}
+try:
+    ask(Path(sys.argv[1]), ControlRequest(act="status", run_id="run-1", actor="a"))
+except Exception as refused:
+    print(refused.code, refused.message)
 """
 WITHOUT_PROC = """
 os.chroot(sys.argv[1])
@@ -147,12 +154,12 @@ def serving(folder: Path, act: Callable[[], Awaitable[T]], handle: Any = echo, *
 
 
 @contextmanager
-def connected(folder: Path) -> Iterator[socket.socket]:
+def connected(folder: Path, *, timeout_s: float = 30) -> Iterator[socket.socket]:
     """A client that says nothing by itself."""
     descriptor = os.open(folder, os.O_PATH)
     try:
         with socket.socket(socket.AF_UNIX) as talk:
-            talk.settimeout(30)
+            talk.settimeout(timeout_s)
             talk.connect(f"/proc/self/fd/{descriptor}/control.sock")
             yield talk
     finally:
@@ -469,6 +476,13 @@ def test_another_user_has_no_way_in_and_is_refused_even_where_the_modes_let_it_t
 
 
 @needs_root
+def test_who_asks_the_run_of_another_user_is_told_so(folder: Path) -> None:
+    command = [sys.executable, "-c", SERVE + ASK_AS_NOBODY, str(folder)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert told == "BP612 run-1 belongs to another user\n"
+
+
+@needs_root
 def test_root_may_ask_the_run_of_another_user() -> None:
     with tempfile.TemporaryDirectory() as place:
         Path(place).chmod(0o755)
@@ -746,6 +760,37 @@ def test_a_process_that_is_held_is_waited_for_no_longer_than_asked(folder: Path)
         assert "0.3 s" in refused.value.message
 
 
+def test_a_process_whose_door_is_full_is_not_waited_for_either(folder: Path) -> None:
+    with process(PLAIN, folder) as server, ExitStack() as clients:
+        server.send_signal(signal.SIGSTOP)
+        with suppress(BlockingIOError):
+            while True:
+                clients.enter_context(connected(folder, timeout_s=0))
+        began_s = time.monotonic()
+        with pytest.raises(Mismatch) as refused:
+            ask(folder, request(), timeout_s=0.3)
+        assert time.monotonic() - began_s < 5.0
+        assert refused.value.code == "BP611"
+        assert "too busy" in refused.value.message
+        assert "Nothing was asked" in refused.value.hint
+
+
+def test_the_limit_is_the_one_that_was_given_and_not_the_default_of_the_process(folder: Path) -> None:
+    async def slow(asked: ControlRequest) -> ControlReply:
+        await asyncio.sleep(0.3)
+        return await echo(asked)
+
+    def asks() -> ControlReply:
+        before = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(0.05)
+        try:
+            return ask(folder, request())
+        finally:
+            socket.setdefaulttimeout(before)
+
+    assert serving(folder, lambda: elsewhere(asks), slow).ok
+
+
 NOT_WHOLE, NOT_UNDERSTOOD = "before its answer was whole", "was not understood"
 
 
@@ -777,6 +822,33 @@ def test_an_answer_that_is_none_is_an_error_and_says_that_the_act_may_have_been_
     assert "may have done" in refused.value.hint
 
 
+def test_an_answer_may_come_in_pieces(folder: Path) -> None:
+    def in_pieces(client: socket.socket) -> None:
+        for piece in (b'{"v":1,"ok":true,', b'"message":"paused",', b'"details":{}}', b"\n"):
+            client.sendall(piece)
+            time.sleep(0.05)
+
+    assert ask_of(folder, in_pieces) == ControlReply(ok=True, message="paused")
+
+
+@pytest.mark.parametrize("later_s", [0.0, 0.002, 0.05])
+def test_a_refusal_is_heard_whether_or_not_the_request_was_taken(folder: Path, later_s: float) -> None:
+    def refuses(client: socket.socket) -> None:
+        time.sleep(later_s)
+        client.sendall(encode_reply(ControlReply(ok=False, message="too many", code="BP612")))
+
+    for _ in range(50 if later_s < 0.01 else 1):
+        with pytest.raises(Mismatch, match="too many") as refused:
+            ask_of(folder, refuses, reads=False)
+        assert refused.value.code == "BP612"
+
+
+def test_an_end_without_a_look_at_the_request_is_an_answer_that_is_not_whole(folder: Path) -> None:
+    with pytest.raises(Mismatch, match=NOT_WHOLE) as refused:
+        ask_of(folder, lambda _: time.sleep(0.1), reads=False)
+    assert refused.value.code == "BP611"
+
+
 def test_an_answer_that_dribbles_gets_no_more_time_for_each_byte(folder: Path) -> None:
     def dribbles(client: socket.socket) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):
@@ -791,9 +863,12 @@ def test_an_answer_that_dribbles_gets_no_more_time_for_each_byte(folder: Path) -
     assert refused.value.code == "BP611"
 
 
-def ask_of(folder: Path, behave: Callable[[socket.socket], None], *, timeout_s: float = 5.0) -> ControlReply:
-    """Ask a server that is none of ours: it takes the request, then behaves as told."""
+def ask_of(
+    folder: Path, behave: Callable[[socket.socket], None], *, timeout_s: float = 5.0, reads: bool = True
+) -> ControlReply:
+    """Ask a server that is none of ours: it takes the request, or leaves it, then behaves as told."""
     with socket.socket(socket.AF_UNIX) as listener, ThreadPoolExecutor(max_workers=1) as pool:
+        (folder / "control.sock").unlink(missing_ok=True)
         descriptor = os.open(folder, os.O_PATH)
         listener.bind(f"/proc/self/fd/{descriptor}/control.sock")
         os.close(descriptor)
@@ -802,16 +877,21 @@ def ask_of(folder: Path, behave: Callable[[socket.socket], None], *, timeout_s: 
         def serve() -> None:
             client, _ = listener.accept()
             with client:
-                client.recv(4096)
+                if reads:
+                    client.recv(4096)
                 behave(client)
 
-        pool.submit(serve)
-        return ask(folder, request(), timeout_s=timeout_s)
+        served = pool.submit(serve)
+        try:
+            return ask(folder, request(), timeout_s=timeout_s)
+        finally:
+            served.result()
 
 
 # ── what stands on the lines ─────────────────────────────────────────────────────────────────
 
 
+@settings(deadline=None)
 @given(st.text().filter(str.isprintable), st.text().filter(str.isprintable))
 def test_any_printable_request_survives_the_wire(actor: str, argument: str) -> None:
     asked = ControlRequest(act="throttle", run_id="run-1", actor=actor, argument=argument)
@@ -820,6 +900,7 @@ def test_any_printable_request_survives_the_wire(actor: str, argument: str) -> N
     assert decode_request(line) == asked
 
 
+@settings(deadline=None)
 @given(st.one_of(st.binary(), st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps)))
 def test_whatever_stands_on_a_line_is_malformed_or_a_value_and_nothing_else(line: bytes | str) -> None:
     read: tuple[Callable[[bytes], object], ...] = (decode_request, decode_reply)
@@ -828,7 +909,10 @@ def test_whatever_stands_on_a_line_is_malformed_or_a_value_and_nothing_else(line
             decode(line if isinstance(line, bytes) else line.encode())
 
 
-@pytest.mark.parametrize("size", [64, 60_000, 65_000, 70_000, 1_000_000])
+BARE = len(encode_reply(ControlReply(ok=True, message="paused", details={"rows": ""})))
+
+
+@pytest.mark.parametrize("size", [0, 60_000, 65_536 - BARE, 65_537 - BARE, 70_000, 1_000_000])
 def test_a_reply_fits_its_line_and_keeps_its_verdict_when_its_details_do_not(folder: Path, size: int) -> None:
     async def much(_: ControlRequest) -> ControlReply:
         return ControlReply(ok=True, message="paused", details={"rows": "x" * size})
@@ -836,7 +920,7 @@ def test_a_reply_fits_its_line_and_keeps_its_verdict_when_its_details_do_not(fol
     reply = serving(folder, lambda: elsewhere(ask, folder, request()), much)
     assert (reply.ok, reply.message) == (True, "paused")
     assert len(encode_reply(reply)) <= 65_536
-    assert reply.details == ({"rows": "x" * size} if size < 65_400 else {})
+    assert reply.details == ({"rows": "x" * size} if size + BARE <= 65_536 else {})
 
 
 @pytest.mark.parametrize("details", [{"a": object()}, {"a": float("nan")}, {"a": {1, 2}}])
