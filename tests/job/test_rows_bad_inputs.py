@@ -213,12 +213,8 @@ def test_row_39_a_long_id_is_refused_and_cut(tmp_path: Path, kind: str) -> None:
 def test_row_60_an_id_of_any_type_but_text_is_refused_by_its_type(
     tmp_path: Path, kind: str, cells: list[Any], dtype: Any, words: str
 ) -> None:
-    frame = pl.DataFrame({"destination_id": pl.Series(cells, dtype=dtype), "name": ["x", "y"]})
-    write = frame.write_parquet if kind == "parquet" else frame.write_ipc
-    write(tmp_path / f"input.{kind}")
-    with pytest.raises(InvalidInput) as refused:
-        open_input(tmp_path, f"input.{kind}").check()
-    (problem,) = refused.value.problems
+    table = {"destination_id": pl.Series(cells, dtype=dtype), "name": ["x", "y"]}
+    problem = problem_of(tmp_path, table, kind=kind)
     assert_told(problem, "BP219", words, fix="as text", kind=kind, column="destination_id")
 
 
@@ -494,12 +490,8 @@ def test_row_59_a_name_that_stands_twice_is_refused_in_text_too(tmp_path: Path, 
 
 @each_typed
 def test_row_62_a_file_without_rows_is_told(tmp_path: Path, kind: str) -> None:
-    frame = pl.DataFrame(schema={"destination_id": pl.String, "name": pl.String})
-    write = frame.write_parquet if kind == "parquet" else frame.write_ipc
-    write(tmp_path / f"input.{kind}")
-    with pytest.raises(InvalidInput) as refused:
-        open_input(tmp_path, f"input.{kind}").check()
-    (problem,) = refused.value.problems
+    table = {name: pl.Series([], dtype=pl.String) for name in ("destination_id", "name")}
+    problem = problem_of(tmp_path, table, kind=kind)
     assert_told(problem, "BP202", "no row below the header", kind=kind)
 
 
@@ -635,10 +627,8 @@ def test_row_46_numbers_of_any_length_in_ndjson_are_told_like_any_other(tmp_path
 
 @each_typed
 def test_row_46_so_are_wide_integers(tmp_path: Path, kind: str) -> None:
-    frame = pl.DataFrame({"destination_id": ["a", "b"], PORT: pl.Series([22, 2**64 - 1], dtype=pl.UInt64)})
-    write = frame.write_parquet if kind == "parquet" else frame.write_ipc
-    write(tmp_path / "x")
-    problem = problem_of(tmp_path, (tmp_path / "x").read_bytes(), kind=kind)
+    table = {"destination_id": ["a", "b"], PORT: pl.Series([22, 2**64 - 1], dtype=pl.UInt64)}
+    problem = problem_of(tmp_path, table, kind=kind)
     assert_told(problem, "BP216", "beyond ±2^53", kind=kind, row=2, column=PORT)
 
 
@@ -700,10 +690,7 @@ def test_row_53_an_input_of_ids_alone_is_told_once(tmp_path: Path, kind: str) ->
 def test_row_63_a_type_that_does_not_fit_its_field_is_named(
     tmp_path: Path, kind: str, column: str, cells: pl.Series, words: str
 ) -> None:
-    frame = pl.DataFrame({"destination_id": ["a"], column: cells})
-    write = frame.write_parquet if kind == "parquet" else frame.write_ipc
-    write(tmp_path / "x")
-    problem = problem_of(tmp_path, (tmp_path / "x").read_bytes(), kind=kind)
+    problem = problem_of(tmp_path, {"destination_id": ["a"], column: cells}, kind=kind)
     assert_told(problem, "BP219", words, fix="text", kind=kind, column=column)
     assert f"{column} takes" in problem.message
 
