@@ -187,6 +187,26 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Staging:
+    """The stages of each row, in order; verification asks every ``poll_s`` until ``deadline_s`` have passed."""
+
+    stages: tuple[Stage, ...] = (Stage.PATCH,)
+    deadline_s: float = 300.0
+    poll_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerRecipient:
+    """What holds for the destinations of one recipient together. None: no limit.
+
+    ``unverified`` destinations were changed and are not verified yet.
+    """
+
+    in_flight: int | None = None
+    unverified: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
     """When a run stops by itself: more than ``max_failed`` of the rows tried, once ``min_tried`` were."""
 
@@ -465,6 +485,8 @@ class RunHeader:
     dry_run: bool = False
     simulated: bool = False
     parent: str | None = None
+    plan: str | None = None
+    key_class: str = ""
 
 
 class OutcomeRow(NamedTuple):

@@ -12,6 +12,7 @@ from bulkpatch.model import (
     Operation,
     OutcomeRow,
     PendingRow,
+    Rate,
     Record,
     Request,
     Result,
@@ -59,6 +60,10 @@ class Ceiling(Protocol):
 
     async def admit(self) -> None:
         """Return when one more request may leave."""
+        ...
+
+    def set_rate(self, rate: Rate) -> None:
+        """Hold to ``rate`` from now on."""
         ...
 
 

@@ -8,13 +8,24 @@ from typing import TYPE_CHECKING, Any
 from bulkpatch.api.options import Options, Plan
 
 if TYPE_CHECKING:
-    from bulkpatch.api.doors import RETRIED, check, list_runs, plan, rebuild_report, resume, retry, run, status, story
+    from bulkpatch.api.books import control, rebuild_report, status, story
+    from bulkpatch.api.doors import RETRIED, check, plan, resume, retry, run
+    from bulkpatch.engine.asking import ControlAct
+    from bulkpatch.ledger.folder import list_runs
 
+_HOMES = {
+    "bulkpatch.api.doors": ("RETRIED", "check", "plan", "resume", "retry", "run"),
+    "bulkpatch.api.books": ("control", "rebuild_report", "status", "story"),
+    "bulkpatch.engine.asking": ("ControlAct",),
+    "bulkpatch.ledger.folder": ("list_runs",),
+}
 __all__ = [
     "RETRIED",
+    "ControlAct",
     "Options",
     "Plan",
     "check",
+    "control",
     "list_runs",
     "plan",
     "rebuild_report",
@@ -27,6 +38,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"bulkpatch.api has no {name}")
-    return getattr(import_module("bulkpatch.api.doors"), name)
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"bulkpatch.api has no {name}")

@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bulkpatch.api.diffing import LiveView
 from bulkpatch.api.options import Options, Plan
 from bulkpatch.core.guarding import in_words
+from bulkpatch.core.waves import WaveState
 from bulkpatch.errors import InvalidInput, Problem
 from bulkpatch.job.load import load_job
 from bulkpatch.job.not_built import not_built
 from bulkpatch.job.rows import Rows, RowsCheck, open_rows
 from bulkpatch.job.spec import Job
-from bulkpatch.model import Operation, Secret
+from bulkpatch.model import Limits, Operation, Secret, Stage, Staging
 from bulkpatch.prequel.requests import key_class, mix_up
 from bulkpatch.secrets.redaction import LiveRedactor
 from bulkpatch.secrets.resolver import Resolver
@@ -35,6 +37,7 @@ class Opened:
     redactor: LiveRedactor
     resolver: Resolver
     key: Secret | None
+    base_url: str
 
 
 def open_job(path: Path, options: Options, *, spool: Path | None = None, with_key: bool = True) -> Opened:
@@ -62,7 +65,8 @@ def open_job(path: Path, options: Options, *, spool: Path | None = None, with_ke
         skip_blank_lines=options.skip_blank_lines,
         decompress=options.decompress,
     )
-    return Opened(job=job, rows=rows, redactor=redactor, resolver=resolver, key=key)
+    shown = "the embedded simulator" if options.simulate else job.api.base_url
+    return Opened(job=job, rows=rows, redactor=redactor, resolver=resolver, key=key, base_url=shown)
 
 
 def _key(job: Job, resolver: Resolver, options: Options) -> Secret:
@@ -104,21 +108,51 @@ def _places(rows: Rows, wanted: Collection[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def make_plan(opened: Opened, found: RowsCheck) -> Plan:
-    """What is about to happen, as far as it can be said without asking the API."""
-    limits, sends = opened.job.limits, found.rows - found.duplicates
-    key = key_class(opened.key.reveal()) if opened.key is not None else "none"
+def stages_of(job: Job, *, drift: str) -> Staging:
+    """The stages that each row of ``job`` goes through; ``drift`` is looked for unless it is ``send``."""
+    test = job.verify.connection_test
+    asked = (
+        (Stage.EXPECT, bool(job.expect) or drift != "send"),
+        (Stage.PRETEST, test in {"before", "both"}),
+        (Stage.PATCH, True),
+        (Stage.VERIFY, test in {"after", "both"}),
+    )
+    stages = tuple(stage for stage, wanted in asked if wanted)
+    return Staging(stages=stages, deadline_s=job.verify.deadline_s, poll_s=job.verify.poll_s)
+
+
+def make_plan(  # noqa: PLR0913  (what is known when it is made)
+    opened: Opened,
+    found: RowsCheck,
+    limits: Limits,
+    *,
+    live: LiveView | None = None,
+    waves: tuple[WaveState, ...] = (),
+    drift: str = "send",
+) -> Plan:
+    """What is about to happen, as far as it is known. Raises nothing."""
+    job = opened.job
+    spared = live.noops + live.clashes if live is not None else 0
+    sends = max(0, found.rows - found.duplicates - spared)
+    requests = sends * len(stages_of(job, drift=drift).stages)
+    soaks_s = sum(wave.gate.soak_s for wave in waves if not wave.last)
+    sending_s = requests / limits.rate.per_s
     return Plan(
-        job=opened.job,
+        job=job,
         rows=found.rows,
         sends=sends,
         left_out=found.left_out,
         fields=found.fields,
         references=found.references,
         sample=tuple(opened.rows.sample(ALL_ROWS_SAMPLE)),
-        seconds=sends / limits.rate.per_s,
-        bound_by="rate",
-        guard_text=in_words(opened.job.guard, sends),
-        key_class=key,
+        base_url=opened.base_url,
+        limits=limits,
+        requests=requests,
+        seconds=sending_s + soaks_s,
+        bound_by="rate" if sending_s >= soaks_s else "soaks",
+        guard_text=in_words(job.guard, sends),
+        key_class=key_class(opened.key.reveal()) if opened.key is not None else "none",
+        waves=waves,
+        live=live,
         warnings=tuple(f"{problem.place}: {problem.message}".lstrip(": ") for problem in found.warnings),
     )

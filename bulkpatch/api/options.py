@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from bulkpatch.api.diffing import LiveView
+from bulkpatch.core.waves import WaveState
 from bulkpatch.job.spec import Job, Origin
-from bulkpatch.model import Operation, Rate
+from bulkpatch.model import Limits, Operation, Rate
 from bulkpatch.ports import Clock, Observer, Redactor
 
 
@@ -18,7 +20,9 @@ class Plan:
 
     ``rows`` are the rows to be reported, ``sends`` the requests they need at least (duplicates share
     one), ``left_out`` those that ``where`` left out. ``fields`` counts rows by field path.
-    ``sample`` holds the first operations, secrets as references. ``seconds`` is the time at the limit.
+    ``sample`` holds the first operations, secrets as references. ``live`` is None where the fleet was not
+    read. ``requests`` are needed at least, beside the ``reads`` that were made; ``seconds`` is their time at
+    the limit and that of all soaks. ``waves`` are those with rows.
     """
 
     job: Job
@@ -32,6 +36,11 @@ class Plan:
     bound_by: str
     guard_text: str
     key_class: str
+    base_url: str
+    limits: Limits
+    requests: int
+    waves: tuple[WaveState, ...] = ()
+    live: LiveView | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -40,7 +49,8 @@ class Options:
     """How a caller wants it done.
 
     ``environ`` loses the variables that secrets are read from. ``observe`` makes the observer once
-    the run has its id and folder. ``confirm`` raises ``NotConfirmed`` to refuse, before anything is sent.
+    the run has its id and folder. ``allow`` is asked with the job and the class of its key before the API
+    is, ``confirm`` with the plan before anything is written; both raise ``NotConfirmed`` to refuse.
     """
 
     clock: Clock
@@ -61,4 +71,5 @@ class Options:
     concurrency: int | None = None
     verbosity: int = 0
     observe: Callable[[Redactor], Observer] | None = None
+    allow: Callable[[Job, str], None] | None = None
     confirm: Callable[[Plan], None] | None = None

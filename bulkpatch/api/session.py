@@ -1,4 +1,4 @@
-"""One process's part in a run: the ledger and its lock, the engine between signals, then report and leak check."""
+"""One process's part in a run: look, ask, send between signals, then report and check for leaks."""
 
 from __future__ import annotations
 
@@ -6,27 +6,38 @@ import asyncio
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from zoneinfo import ZoneInfo
 
-from bulkpatch import __version__
-from bulkpatch.api.opened import Opened
+from bulkpatch.api.diffing import LiveView
+from bulkpatch.api.looking import Fleet, look
+from bulkpatch.api.opened import Opened, stages_of
 from bulkpatch.api.options import Options
+from bulkpatch.api.pacing import Pace
 from bulkpatch.api.runfile import FILE as RUN_FILE
 from bulkpatch.api.runfile import RunFile
+from bulkpatch.api.steering import Steering
+from bulkpatch.api.waves import assign, states_of, waves_of
 from bulkpatch.core.dispatcher import Dispatcher
 from bulkpatch.core.guarding import in_words
 from bulkpatch.core.lifecycle import OPEN, exit_code
-from bulkpatch.core.pacer import Pacer
 from bulkpatch.core.tally import Tally
-from bulkpatch.core.work import Stop
+from bulkpatch.core.waves import WaveState
+from bulkpatch.core.window import DAYS, SendWindow
+from bulkpatch.core.work import Stop, Why
+from bulkpatch.engine.control import ControlServer
 from bulkpatch.engine.engine import Adapters, Engine
 from bulkpatch.engine.signals import two_step
+from bulkpatch.engine.stages import Guards
 from bulkpatch.engine.system import ThreadExecutor
-from bulkpatch.errors import Broken, ExitCode
+from bulkpatch.errors import Broken, BulkpatchError, ExitCode, KeyRefused, Unreachable
+from bulkpatch.job.spec import Window
 from bulkpatch.ledger.folder import write_private
 from bulkpatch.model import Act, Limits, RowState, RunEnded, RunResult, RunStarted, Snapshot
 from bulkpatch.observe.log import EventLog
@@ -35,19 +46,19 @@ from bulkpatch.observe.progress import SilentProgress
 from bulkpatch.ports import Ledger, Source
 from bulkpatch.report.write import write_report
 from bulkpatch.secrets.leaks import search_folder
-from bulkpatch.transport.ceiling import ThrottleCeiling
-from bulkpatch.transport.factory import open_transport
 
-LOG_FILE = "log.jsonl"
-RESUME_HOLD_S = 1.0
-"""Seconds that a resume sends nothing: whatever the earlier process sent left before this one began."""
-RECENT_S = 10.0
-"""Seconds after the last durable intent in which a resume is held back at all."""
+LOG_FILE: Final = "log.jsonl"
+PLANNED: Final = "planned"
+"""The act by which it is known that the fleet was read and every row has its wave."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """What one process needs to work on a run. ``source`` gives the rows, ``base_url`` may be a simulator's."""
+    """What one process needs to work on a run. ``source`` gives the rows, ``base_url`` may be a simulator's.
+
+    ``confirm`` is asked once the fleet was looked at, if it was. ``drift``: what is done with a
+    destination that changed since a saved plan.
+    """
 
     folder: Path
     ledger: Ledger
@@ -55,14 +66,30 @@ class Session:
     source: Source
     base_url: str
     limits: Limits
+    pace: Pace
     options: Options
     resumed: bool
+    drift: str = "send"
+    confirm: Callable[[Any, tuple[WaveState, ...]], None] | None = None
+
+    @property
+    def fleet(self) -> Fleet:
+        """The API, at this session's pace."""
+        return Fleet(
+            opened=self.opened, base_url=self.base_url, limits=self.limits, pace=self.pace, options=self.options
+        )
+
+    @property
+    def who(self) -> str:
+        """Who acts, in the words of the ledger."""
+        return f"{self.options.environ.get('USER') or os.getuid()}@{platform.node()}"
 
 
 def work_on(session: Session) -> RunResult:
-    """Send what is left, then report. The lock on the folder is held by the caller.
+    """Look at the fleet, send what is left, then report. The lock on the folder is held by the caller.
 
-    Raises ``LedgerFailed``, ``Mismatch`` or ``Broken``; whatever was durable stays so.
+    Raises ``NotConfirmed`` (nothing was written to the API), ``LedgerFailed``, ``Mismatch`` or ``Broken``;
+    whatever was durable stays so.
     """
     header, options, opened = session.ledger.header(), session.options, session.opened
     log = EventLog(
@@ -83,7 +110,7 @@ def work_on(session: Session) -> RunResult:
     with ExitStack() as at_end:
         at_end.callback(log.close)
         at_end.callback(opened.resolver.close)
-        result = asyncio.run(_send(session, observer))
+        result = _planned(session) or asyncio.run(_send(session, observer))
         notes = _report(session, result)
         session.ledger.close()
         observer.notify(RunEnded(result=result))
@@ -97,97 +124,141 @@ def work_on(session: Session) -> RunResult:
     return result
 
 
+def make_ready(session: Session, *, offline: bool = False) -> LiveView | None:
+    """Look at the fleet and cut the waves, unless that was done before; what was seen, or what a plan saw.
+
+    Raises ``KeyRefused`` and ``Unreachable``.
+    """
+    ledger = session.ledger
+    for act in ledger.acts():
+        if act.kind == PLANNED:
+            told = json.loads(act.detail)
+            return LiveView(known=told["known"], reads=0, verdicts=Counter(told["rows"])) if told["looked"] else None
+    live = None if offline else look(session.fleet, ledger, session.source, dry_run=ledger.header().dry_run)
+    assign(ledger, session.opened.job, session.opened.rows)
+    seen = {} if live is None else {"known": live.known, "reads": live.reads, "rows": dict(live.verdicts)}
+    ledger.commit([_act(session, PLANNED, looked=live is not None, **seen)])
+    return live
+
+
+def _planned(session: Session) -> RunResult | None:
+    """Make ready, then ask. A result if the run ends with that."""
+    ledger = session.ledger
+    header = ledger.header()
+    try:
+        live = make_ready(session)
+    except (KeyRefused, Unreachable) as refused:
+        return _refused(session, refused)
+    if session.confirm is not None:
+        session.confirm(live, states_of(ledger, session.opened.job))
+    if not header.dry_run:
+        return None
+    return _result(session, None, Snapshot(total=header.rows))
+
+
 async def _send(session: Session, observer: Observers) -> RunResult:
     options, opened, ledger = session.options, session.opened, session.ledger
-    header, clock = ledger.header(), options.clock
     executor = ThreadExecutor()
     counts = ledger.counts()
-    dispatcher = _dispatcher(session, counts)
-    assert opened.key is not None  # noqa: S101  (a session that sends has its key)
-    transport = open_transport(
-        opened.job.transport,
-        base_url=session.base_url,
-        key=opened.key,
-        concurrency=session.limits.concurrency,
-        clock=clock,
-        user_agent=f"bulkpatch/{__version__}",
+    dispatcher = Dispatcher(
+        limits=session.limits,
+        guard=opened.job.guard,
+        pacer=session.pace.pacer,
+        speed=session.pace.speed,
+        tally=Tally({state: number for state, number in counts.items() if state not in OPEN}),
+        now_s=options.clock.monotonic(),
+        staging=stages_of(opened.job, drift=session.drift),
+        per_recipient=opened.job.per_recipient,
     )
+    transport = session.fleet.transport()
     adapters = Adapters(
-        clock=clock,
+        clock=options.clock,
         executor=executor,
         ledger=ledger,
         source=session.source,
         transport=transport,
-        ceiling=ThrottleCeiling(session.limits.rate),
+        ceiling=session.pace.ceiling,
         secrets=opened.resolver,
         redactor=opened.redactor,
         observer=observer,
         draw=options.draw,
+        guards=Guards(expect=opened.job.expect, drift=session.drift),
+        window=window_of(opened.job.window),
     )
-    engine = Engine(adapters, dispatcher, total=header.rows)
-    started = RunStarted(
+    waves = waves_of(ledger, opened.job, session.fleet, executor, who=session.who)
+    engine = Engine(adapters, dispatcher, total=ledger.header().rows, waves=waves)
+    kind = "resumed" if session.resumed else "started"
+    ledger.commit([_act(session, kind, limits=str(session.limits.rate))])
+    observer.notify(_started(session, counts))
+    steering = Steering(engine, session.pace.ceiling, options.clock)
+    try:
+        async with ControlServer(session.folder, steering.handle):
+            with two_step(engine):
+                stop = await engine.run()
+    finally:
+        await transport.aclose()
+        executor.close()
+    return _result(session, stop, engine.snapshot())
+
+
+def window_of(window: Window | None) -> SendWindow | None:
+    """``[send] window`` as the core takes it."""
+    if window is None:
+        return None
+    return SendWindow(
+        days=frozenset(DAYS.index(day) for day in window.days),
+        start=time.fromisoformat(window.start),
+        end=time.fromisoformat(window.end),
+        tz=ZoneInfo(window.tz),
+    )
+
+
+def _started(session: Session, counts: Any) -> RunStarted:
+    header = session.ledger.header()
+    return RunStarted(
         run_id=header.run_id,
         job_name=header.job_name,
         total=header.rows,
         left=sum(counts.get(state, 0) for state in OPEN),
         limits=session.limits,
-        guard_text=in_words(opened.job.guard, header.rows),
+        guard_text=in_words(session.opened.job.guard, header.rows),
         base_url=session.base_url,
         resumed=session.resumed,
         in_doubt=counts.get(RowState.IN_FLIGHT, 0),
     )
-    ledger.commit([_act(options, "resumed" if session.resumed else "started", limits=str(session.limits.rate))])
-    observer.notify(started)
-    try:
-        with two_step(engine):
-            stop = await engine.run()
-    finally:
-        await transport.aclose()
-        executor.close()
-    result = _result(session, ledger, stop, engine.snapshot())
-    ledger.commit([_act(options, result.status, exit_code=int(result.exit_code), code=result.code)])
-    return result
 
 
-def _dispatcher(session: Session, counts: Mapping[RowState, int]) -> Dispatcher:
-    clock, rate = session.options.clock, session.limits.rate
-    now_s, wall_us = clock.monotonic(), clock.wall_us()
-    history: list[float] = []
-    held_until_s = float("-inf")
-    if session.resumed:
-        sends = session.ledger.recent_sends(wall_us - round((rate.unit_s + RECENT_S) * 1e6))
-        # By wall time, and never later than now: the monotonic clock of another boot says nothing here.
-        history = [min(now_s, now_s - (wall_us - at_us) / 1e6 + RESUME_HOLD_S) for at_us, _ in sends]
-        if sends and wall_us - sends[-1][0] < RECENT_S * 1e6:
-            held_until_s = now_s + RESUME_HOLD_S
-    pacer = Pacer(rate, now_s=now_s, history=history, not_before_s=held_until_s)
-    settled = {state: number for state, number in counts.items() if state not in OPEN}
-    dispatcher = Dispatcher(
-        limits=session.limits, guard=session.opened.job.guard, pacer=pacer, tally=Tally(settled), now_s=now_s
-    )
-    if session.resumed:
-        dispatcher.speed.ramp(now_s)
-    return dispatcher
+def _refused(session: Session, error: BulkpatchError) -> RunResult:
+    """The fleet could not be read: the run stops with every row as it was."""
+    stop = Stop(why=Why.HALT, code=error.code, reason=error.message, exit_code=int(error.exit_code))
+    return _result(session, stop, Snapshot(total=session.ledger.header().rows))
 
 
-def _result(session: Session, ledger: Ledger, stop: Stop | None, snapshot: Snapshot) -> RunResult:
+def _result(session: Session, stop: Stop | None, snapshot: Snapshot) -> RunResult:
+    """How this process's part ended, put on record."""
+    ledger = session.ledger
     counts = ledger.counts()
     left = sum(counts.get(state, 0) for state in OPEN)
     snapshot = replace(snapshot, states={state: n for state, n in counts.items() if state not in OPEN and n})
     run_id, folder = ledger.header().run_id, str(session.folder)
     if stop is None or not left:
         code = exit_code(counts)
-        return RunResult(run_id=run_id, folder=folder, status="finished", exit_code=code, snapshot=snapshot)
-    interrupted = stop.exit_code in {ExitCode.SIGINT, ExitCode.SIGTERM}
-    return RunResult(
-        run_id=run_id,
-        folder=folder,
-        status="interrupted" if interrupted else "stopped",
-        exit_code=stop.exit_code,
-        snapshot=snapshot,
-        code=stop.code,
-        reason=session.opened.redactor.scrub(stop.reason),
-    )
+        if ledger.header().dry_run:
+            code = ExitCode.DONE
+        result = RunResult(run_id=run_id, folder=folder, status="finished", exit_code=code, snapshot=snapshot)
+    else:
+        interrupted = stop.exit_code in {ExitCode.SIGINT, ExitCode.SIGTERM}
+        result = RunResult(
+            run_id=run_id,
+            folder=folder,
+            status="interrupted" if interrupted else "stopped",
+            exit_code=stop.exit_code,
+            snapshot=snapshot,
+            code=stop.code,
+            reason=session.opened.redactor.scrub(stop.reason),
+        )
+    ledger.commit([_act(session, result.status, exit_code=int(result.exit_code), code=result.code)])
+    return result
 
 
 def _report(session: Session, result: RunResult) -> Sequence[str]:
@@ -213,9 +284,9 @@ def cells_of(opened: Opened) -> Any:
     return cells
 
 
-def _act(options: Options, kind: str, **detail: Any) -> Act:
-    who = options.environ.get("USER") or str(os.getuid())
-    return Act(at_us=options.clock.wall_us(), kind=kind, actor=f"{who}@{platform.node()}", detail=json.dumps(detail))
+def _act(session: Session, kind: str, **detail: Any) -> Act:
+    at_us = session.options.clock.wall_us()
+    return Act(at_us=at_us, kind=kind, actor=session.who, detail=json.dumps(detail))
 
 
 def _host_facts(options: Options) -> dict[str, Any]:

@@ -13,16 +13,22 @@ if TYPE_CHECKING:
 ABOUT = "Bulk fleet updates for the Prequel Export API: planned, rate-limited, resumable, reported row by row."
 _PLAN = "Plan"
 _SEND = "Send"
+_STEER = "Steer"
 _LOOK = "Look"
 _LEARN = "Learn and set up"
 
 _COMMANDS = (
     ("check", "planning:check", _PLAN, "Parse a job and every row; report all errors at once."),
-    ("plan", "planning:plan", _PLAN, "Show what a job would do: bodies, cost, limits. Sends nothing."),
+    ("plan", "planning:plan", _PLAN, "Show what a job would change in the live fleet. Writes nothing."),
     ("run", "sending:run", _SEND, "Plan a job, then send it."),
     ("resume", "sending:resume", _SEND, "Go on where a run stopped, for whatever reason."),
     ("retry", "sending:retry", _SEND, "Send the failed rows of a run again, as a new run."),
     ("status", "looking:status", _LOOK, "Where a run stands, live or after a crash."),
+    ("pause", "steering:pause", _STEER, "Begin nothing more for now in a live run."),
+    ("continue", "steering:go_on", _STEER, "Go on after a pause."),
+    ("approve", "steering:approve", _STEER, "Let the next wave begin."),
+    ("throttle", "steering:throttle", _STEER, "Change the rate of a live run, or ask for it (?)."),
+    ("abort", "steering:abort", _STEER, "Stop a live run; it can be resumed."),
     ("runs", "looking:runs", _LOOK, "Every run in the report folder."),
     ("report", "looking:report", _LOOK, "The outcomes of a run, grouped as you like."),
     ("explain", "looking:explain", _LOOK, "What an error code means, or one row's whole story."),
@@ -62,7 +68,7 @@ def nearest(word: str) -> str:
 def help_text() -> str:
     """The help of the whole program, from the table alone, so that it comes at once."""
     lines = ["Usage: bulkpatch COMMAND [ARGUMENTS]", "", ABOUT]
-    for group in (_PLAN, _SEND, _LOOK, _LEARN):
+    for group in (_PLAN, _SEND, _STEER, _LOOK, _LEARN):
         lines += ["", f"{group}:"]
         lines += [f"  {name:<8}  {words}" for name, _, among, words in _COMMANDS if among == group]
     return "\n".join([*lines, "", "bulkpatch COMMAND --help shows the options of a command."])

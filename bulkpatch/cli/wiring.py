@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from bulkpatch.api import Options, Plan
 from bulkpatch.cli.settings import CLOCK, DRAW, ENVIRON, Common, Sending, rate_of, report_dir, settings_of
 from bulkpatch.cli.showing import plan_lines
 from bulkpatch.cli.speaking import tell
 from bulkpatch.errors import NotConfirmed
+from bulkpatch.job.spec import Job
 from bulkpatch.ports import Observer, Redactor
+
+PRODUCTION: Final = "production"
+"""The class of a key that asks for the job's name."""
 
 
 def options_of(common: Common, sending: Sending | None = None, **more: Any) -> Options:
@@ -41,25 +46,28 @@ def options_of(common: Common, sending: Sending | None = None, **more: Any) -> O
     )
 
 
-def consent(sending: Sending, *, quiet: bool, simulate: bool = False) -> Any:
-    """The question before sending, as ``Options.confirm`` takes it. Raises ``NotConfirmed``."""
+def consent(sending: Sending, *, quiet: bool, simulate: bool = False, dry_run: bool = False) -> Mapping[str, Any]:
+    """The questions before reading and before sending, as ``Options`` takes them. They raise ``NotConfirmed``."""
+
+    def allow(job: Job, key_class: str) -> None:
+        if simulate or dry_run or _consents(sending, job.name, key_class) or sys.stdin.isatty():
+            return
+        fix = f"--yes --confirm {job.name}" if key_class == PRODUCTION else "--yes"
+        raise NotConfirmed("BP121", "no terminal to ask on, so nothing was sent", hint=f"Add {fix}.")
 
     def confirm(plan: Plan) -> None:
         if not quiet:
             tell(*plan_lines(plan))
-        if simulate:
+        if simulate or dry_run or _consents(sending, plan.job.name, plan.key_class):
             return
-        name = plan.job.name
-        production = plan.key_class == "production"
-        asked_for_name = production and sending.confirm != name
-        if sending.yes and not asked_for_name:
-            return
-        if not sys.stdin.isatty():
-            fix = f"--yes --confirm {name}" if production else "--yes"
-            raise NotConfirmed("BP121", "no terminal to ask on, so nothing was sent", hint=f"Add {fix}.")
-        expected = name if production else "yes"
-        tell(f"Type {expected} to send {plan.sends} requests to {plan.job.api.base_url}:")
+        expected = plan.job.name if plan.key_class == PRODUCTION else "yes"
+        tell(f"Type {expected} to send {plan.sends} requests to {plan.base_url}:")
         if sys.stdin.readline().strip() != expected:
             raise NotConfirmed("BP121", "not confirmed, so nothing was sent")
 
-    return confirm
+    return {"allow": allow, "confirm": confirm}
+
+
+def _consents(sending: Sending, job_name: str, key_class: str) -> bool:
+    """Whether the flags say yes, with the job's name for a production key."""
+    return sending.yes and (key_class != PRODUCTION or sending.confirm == job_name)

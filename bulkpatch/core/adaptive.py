@@ -44,6 +44,11 @@ class AdaptiveSpeed:
             self._speed, self._ramping = self._limit, False
         return self._speed
 
+    def set_limit(self, limit_per_s: float) -> None:
+        """Another ceiling, from now on in force."""
+        self._limit = self._speed = limit_per_s
+        self._ramping = False
+
     def slow_down(self, now_s: float, *, round_trip_s: float = 0.0) -> bool:
         """The API asked to slow down. True if the speed was cut, False if it just had been."""
         speed = self.at(now_s)

@@ -80,19 +80,20 @@ class Breaker:
         self._answers.append(good)
         self._bad += not good
         if len(self._answers) >= MIN_ANSWERS and self._bad >= BAD_SHARE * len(self._answers):
-            return self._open(now_s)
+            return self.open(now_s)
         return None
 
     def _probed(self, now_s: float, *, good: bool) -> BreakerState | None:
         if not good:
-            return self._open(now_s)
+            return self.open(now_s)
         self._good_probes += 1
         if self._good_probes < PROBES:
             return None
         self.state = BreakerState.CLOSED
         return self.state
 
-    def _open(self, now_s: float) -> BreakerState:
+    def open(self, now_s: float) -> BreakerState:
+        """Let nothing through for a while."""
         self._answers.clear()
         self._bad = 0
         self.openings += 1

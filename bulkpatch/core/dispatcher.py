@@ -5,7 +5,7 @@ replays in microseconds. The life of a piece of ``Work``::
 
     offer ─▶ waiting ─pick─▶ in a slot ─intend─▶ (intent durable) ─grant─▶ sent ─ended─▶ settled
                  ▲                      │                            │
-                 └──────── retry ◀──────┴── withdrawn (stop) ────────┘
+                 └──── retry, next stage, withdrawn (stop) ◀─────────┘
 
 A slot is held from ``pick`` to the record of what came of it. Records go to the ledger in the order
 they were made, so at any durable moment at most ``concurrency`` intents are without an answer.
@@ -13,30 +13,36 @@ they were made, so at any durable moment at most ``concurrency`` intents are wit
 
 from __future__ import annotations
 
-import heapq
 import math
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import assert_never
 
 from bulkpatch.core.adaptive import AdaptiveSpeed
-from bulkpatch.core.breaker import Breaker, BreakerState
 from bulkpatch.core.guarding import trips
+from bulkpatch.core.health import Health, never_reached
+from bulkpatch.core.lanes import lane_of
+from bulkpatch.core.line import Line
 from bulkpatch.core.pacer import Pacer
+from bulkpatch.core.recipients import Recipients
 from bulkpatch.core.tally import Tally
+from bulkpatch.core.verdicts import outcome_of
+from bulkpatch.core.waves import WaveKeeper, WaveState
 from bulkpatch.core.work import Ending, Stop, Why, Work
 from bulkpatch.errors import ExitCode
 from bulkpatch.model import (
     Guard,
-    Intent,
     Limits,
     Notice,
     Operation,
     Outcome,
     PendingRow,
+    PerRecipient,
+    Rate,
     Record,
     RowState,
+    Stage,
+    Staging,
     Verdict,
     VerdictKind,
 )
@@ -49,88 +55,95 @@ SOLO_S = 1.0
 """Seconds that the first request of a process goes alone, so that a refused key costs one request."""
 LEAD_S = 0.05
 """Seconds ahead of its turn that an intent is made durable: a few commits' time."""
-RETRIES_MAX = 10_000
-"""Rows that wait for another attempt before no fresh one is begun: what bounds memory in a storm."""
+_ONLY_WAVE = WaveState(number=1, rows=0, last=True)
 
 
 class Dispatcher:
-    """Decides for one process's part in a run."""
+    """Decides for one process's part in a run. ``speed`` is handed on where reads went before."""
 
-    def __init__(self, *, limits: Limits, guard: Guard, pacer: Pacer, tally: Tally, now_s: float) -> None:
+    def __init__(  # noqa: PLR0913  (what a job decides about sending, each by name)
+        self,
+        *,
+        limits: Limits,
+        guard: Guard,
+        pacer: Pacer,
+        tally: Tally,
+        now_s: float,
+        staging: Staging | None = None,
+        per_recipient: PerRecipient | None = None,
+        speed: AdaptiveSpeed | None = None,
+    ) -> None:
         self.limits = limits
         self.guard = guard
         self.pacer = pacer
         self.tally = tally
-        self.breaker = Breaker()
-        self.speed = AdaptiveSpeed(limits.rate.per_s, now_s=now_s)
+        self.staging = staging or Staging()
+        self.recipients = Recipients(per_recipient or PerRecipient())
+        self.health = Health(speed or AdaptiveSpeed(limits.rate.per_s, now_s=now_s))
+        self.wave = WaveKeeper(_ONLY_WAVE)
         self.stopped: Stop | None = None
+        self.paused = False
+        self.over = False
         self.notices: list[Notice] = []
         self.in_slots = 0
         self.in_flight = 0
+        self._line = Line(self.health.lanes, self.recipients)
         self._armed = 0
-        self._fresh: deque[Work] = deque()
-        self._retries: list[tuple[float, int, Work]] = []
-        self._exhausted_source = False
+        self._fed = False
         self._heard = False
-        self._reached = False
         self._solo_until_s = math.inf
-        self._order = 0
 
     # ── rows come in ─────────────────────────────────────────────────────────────────────────
 
+    def begin_wave(self, wave: WaveState) -> None:
+        """The rows of ``wave`` will be offered from now on."""
+        self.wave = WaveKeeper(wave)
+        self._fed = False
+
     def offer(self, rows: Iterable[tuple[Operation, PendingRow]], *, at_us: int) -> list[Record]:
         """Take rows that are to be sent. Answers that an earlier process lost are put on record."""
-        works = [(Work(op, known, attempts=self.limits.attempts), known.open) for op, known in rows]
-        self._fresh.extend(work for work, _ in works)
-        return [work.lost(at_us) for work, lost in works if lost]
+        stages, attempts = self.staging.stages, self.limits.attempts
+        works = [Work(op, one, attempts=attempts, stages=stages, lane=lane_of(op, one)) for op, one in rows]
+        self._line.add(works)
+        return [work.lost(at_us) for work in works if work.known.open]
 
     def source_ended(self) -> None:
-        """No more rows will be offered."""
-        self._exhausted_source = True
+        """No more rows of the wave will be offered; unless some were left behind, which are to be fed again."""
+        self._fed = True
+
+    def feed_again(self) -> bool:
+        """Whether rows were let go of that may go by now: then the wave is to be fed once more."""
+        if self.in_slots or not self._line.left_behind():
+            return False
+        self._fed = False
+        return True
 
     @property
     def wants(self) -> bool:
         """Whether more rows should be offered now: less than one round of the slots is waiting."""
-        return not self._exhausted_source and self.stopped is None and len(self._fresh) < self.limits.concurrency
+        return not self._fed and self.stopped is None and self._line.wants(self.limits.concurrency)
 
     @property
-    def finished(self) -> bool:
-        """Nothing is under way and nothing more will start."""
-        if self.in_slots:
-            return False
-        if self.stopped is not None:
-            return True
-        return self._exhausted_source and not self._fresh and not self._retries
+    def drained(self) -> bool:
+        """Nothing of the wave is under way, and nothing more of it will start."""
+        return not self.in_slots and (self.stopped is not None or (self._fed and not len(self._line)))
 
     @property
     def waiting(self) -> int:
         """Rows known here that are in no slot."""
-        return len(self._fresh) + len(self._retries)
-
-    @property
-    def bound_by(self) -> str:
-        """Which limit holds the run back now, in words."""
-        if self.breaker.state is not BreakerState.CLOSED:
-            return "waiting for the API"
-        if self.pacer.speed < self.limits.rate.per_s:
-            return "the API's own limit"
-        return "concurrency" if self.in_flight >= self.limits.concurrency else "rate"
+        return len(self._line)
 
     # ── a slot asks for work ─────────────────────────────────────────────────────────────────
 
     def pick(self, now_s: float) -> Work | None:
         """The next row to prepare, or None for now. It holds a slot until ``ended`` or ``withdraw``."""
-        if self.stopped is not None or self.in_slots >= self.limits.concurrency or not self._may_start(now_s):
+        if self.stopped is not None or self.paused or self.in_slots >= self.limits.concurrency:
             return None
-        if self._retries and self._retries[0][0] <= now_s:
-            work = heapq.heappop(self._retries)[2]
-        elif self._fresh and len(self._retries) < RETRIES_MAX:
-            work = self._fresh.popleft()
-        else:
+        if not self._may_start(now_s) or (work := self._line.next(now_s)) is None:
             return None
         self.in_slots += 1
         self._armed += 1
-        work.probe = self.breaker.state is BreakerState.PROBING
+        work.probe = self.health.lanes.is_probe(work.lane)
         if math.isinf(work.first_s):
             work.first_s = now_s
         if math.isinf(self._solo_until_s):
@@ -141,33 +154,32 @@ class Dispatcher:
         if not self._heard and self.in_slots and now_s < self._solo_until_s:
             return False
         ahead = 1 + int(self.pacer.speed * LEAD_S)
-        return self._armed < ahead and self.breaker.lets_through(now_s, in_flight=self.in_slots)
+        return self._armed < ahead and self.health.lanes.whole.lets_through(now_s, in_flight=self.in_slots)
 
     def wakes_at(self, now_s: float) -> float:
         """When ``pick`` may have more to give though nothing happens until then."""
-        due = self._retries[0][0] if self._retries else math.inf
         solo = math.inf if self._heard else self._solo_until_s
+        times = (self._line.wakes_at(), solo, self.health.lanes.wakes_at(), self.wave.wakes_at())
         # What is past already wakes nobody: then it is something under way that is waited for.
-        return min((at_s for at_s in (due, solo, self.breaker.wakes_at_s) if at_s > now_s), default=math.inf)
-
-    def intend(self, work: Work, *, at_us: int, now_s: float) -> Intent:
-        """The record that must be durable before the first byte leaves."""
-        return work.intent(at_us, now_s)
+        return min((at_s for at_s in times if at_s > now_s), default=math.inf)
 
     def withdraw(self, work: Work, *, at_us: int, intended: bool) -> list[Record]:
         """``work`` leaves its slot unsent and waits again; an intent that was made is taken back."""
-        self.in_slots -= 1
         self._armed -= 1
-        self._fresh.appendleft(work)
-        if not intended:
-            return []
-        return [work.withdrawn(at_us)]
+        self._leave(work)
+        self._line.put_back(work)
+        self._line.make_way(work)
+        return [work.withdrawn(at_us)] if intended else []
+
+    def _leave(self, work: Work) -> None:
+        self.in_slots -= 1
+        self._line.leave(work)
 
     # ── leaving ──────────────────────────────────────────────────────────────────────────────
 
     def ready_at(self, now_s: float) -> float:
         """When the next granted request may leave."""
-        self.pacer.set_speed(self.speed.at(now_s))
+        self.pacer.set_speed(self.health.speed.at(now_s))
         return self.pacer.ready_at(now_s)
 
     def grant(self, now_s: float) -> None:
@@ -181,73 +193,97 @@ class Dispatcher:
         self.pacer.sent(at_s)
         self.tally.send(at_s)
 
+    def set_rate(self, rate: Rate) -> None:
+        """Another rate, from the next request on."""
+        self.limits = replace(self.limits, rate=rate)
+        self.pacer.set_rate(rate)
+        self.health.speed.set_limit(rate.per_s)
+
     # ── an attempt ended ─────────────────────────────────────────────────────────────────────
 
     def ended(self, work: Work, ending: Ending) -> Record:
         """The record of an attempt, and what follows from it for the row and the run."""
         verdict = ending.verdict
-        self.in_slots -= 1
         self.in_flight -= 1
+        self._leave(work)
         self._heard = True
-        self._reached = self._reached or verdict.http_status is not None or verdict.maybe_applied
         if verdict.pause_s is not None:
             self.pacer.hold_until(ending.now_s + verdict.pause_s)
-        self._watch(verdict, ending.now_s)
-        match verdict.kind:
+        self._listen(work, verdict, ending.now_s)
+        record = self._decided(work, ending)
+        self._line.make_way(work)
+        return record
+
+    def _decided(self, work: Work, ending: Ending) -> Record:
+        match ending.verdict.kind:
             case VerdictKind.ACCEPTED:
-                return work.outcome(RowState.ACCEPTED, ending)
-            case VerdictKind.FINAL:
-                # An answer that was understood ends a doubt; a request that could not be made does not.
-                in_doubt = work.doubted and verdict.http_status is None
-                return work.outcome(RowState.UNKNOWN if in_doubt else RowState.REJECTED, ending)
+                return self._passed(work, ending)
+            case VerdictKind.FINAL | VerdictKind.SKIP:
+                return self._settle(work, ending)
             case VerdictKind.HALT:
                 return self._halt(work, ending)
+            case VerdictKind.LATER:
+                return self._later(work, ending)
             case VerdictKind.RETRY:
                 return self._retry(work, ending)
             case _:
-                assert_never(verdict.kind)
+                assert_never(ending.verdict.kind)
 
-    def _watch(self, verdict: Verdict, now_s: float) -> None:
-        if verdict.throttled:
-            self.tally.throttled += 1
-            if self.speed.slow_down(now_s, round_trip_s=(self.tally.latency_ms(0.95) or 0.0) / 1000):
-                speed = self.speed.at(now_s)
-                self.notices.append(Notice(code="BP406", message=f"the API asked to slow down: {speed:.3g}/s from now"))
-            return
-        if verdict.kind is VerdictKind.HALT:
-            return
-        match self.breaker.record(now_s, good=verdict.kind is not VerdictKind.RETRY):
-            case BreakerState.OPEN:
-                self._opened(verdict.message)
-            case BreakerState.CLOSED:
-                self.speed.ramp(now_s)
-                self.notices.append(Notice(code="BP502", message="the API answers again: going on at half speed"))
+    def _passed(self, work: Work, ending: Ending) -> Record:
+        if work.next_stage is None:
+            return self._settle(work, ending)
+        record = work.passed(ending)
+        if work.stage is Stage.PATCH:
+            work.facts = ending.facts
+            if not work.begun:
+                self.recipients.begun(work)
+        work.advance()
+        self._line.put_back(work)
+        return record
 
-    def _opened(self, last_words: str) -> None:
-        if not self._reached:
-            self._never_reached(last_words)
-        elif self.breaker.spent:
-            reason = f"the API seems to be down: {self.breaker.openings} times most answers were failures"
-            self.stop(Stop(why=Why.OUTAGE, code="BP502", reason=reason, exit_code=ExitCode.STOPPED))
-        else:
-            self.pacer.hold_until(self.breaker.wakes_at_s)  # what is in line already waits too
-            self.notices.append(Notice(code="BP502", message="the API seems to be down: waiting 60 s, then probing"))
+    def _settle(self, work: Work, ending: Ending) -> Outcome:
+        if work.begun:
+            self.recipients.ended(work)
+        return work.outcome(outcome_of(work, ending.verdict), ending)
 
-    def _never_reached(self, words: str) -> None:
-        reason = f"the API was never reached: {words}"
-        self.stop(Stop(why=Why.OUTAGE, code="BP407", reason=reason, exit_code=ExitCode.STOPPED))
+    def _later(self, work: Work, ending: Ending) -> Record:
+        """The API has no verdict yet: it is asked again, until the deadline of the verification."""
+        if ending.now_s + self.staging.poll_s - work.first_s > self.staging.deadline_s:
+            words = f"no verdict within {self.staging.deadline_s:g} s"
+            verdict = replace(ending.verdict, kind=VerdictKind.FINAL, code="BP420", message=words)
+            return self._settle(work, replace(ending, verdict=verdict))
+        self._line.retry(work, ending.now_s + self.staging.poll_s)
+        return work.setback(ending, wait_s=self.staging.poll_s, counted=False)
+
+    def _listen(self, work: Work, verdict: Verdict, now_s: float) -> None:
+        self.tally.throttled += verdict.throttled
+        round_trip_s = (self.tally.latency_ms(0.95) or 0.0) / 1000
+        said = self.health.heard(work.lane, verdict, now_s, round_trip_s=round_trip_s)
+        if said.notice is not None:
+            self.notices.append(said.notice)
+        if said.hold_until_s is not None:
+            self.pacer.hold_until(said.hold_until_s)
+        if said.stop is not None:
+            self.stop(said.stop)
+        if said.freed:
+            self._line.free(work.lane)
+        if work.lane in self.health.lanes.held and self.stopped is None:
+            self._line.drop(work.lane)
 
     def _halt(self, work: Work, ending: Ending) -> Record:
         verdict = ending.verdict
-        exit_code = verdict.exit_code if verdict.exit_code is not None else ExitCode.STOPPED
-        self.stop(Stop(why=Why.HALT, code=verdict.code or "BP901", reason=verdict.message, exit_code=exit_code))
-        self._fresh.appendleft(work)
+        code, exit_code = verdict.code or "BP901", verdict.exit_code or ExitCode.STOPPED
+        self.stop(Stop(why=Why.HALT, code=code, reason=verdict.message, exit_code=exit_code))
+        self._line.put_back(work)
         return work.setback(ending, wait_s=0.0, counted=False)
 
     def _retry(self, work: Work, ending: Ending) -> Record:
         verdict, now_s = ending.verdict, ending.now_s
         counted = not verdict.throttled and not work.probe
-        work.doubted = work.doubted or verdict.maybe_applied
+        if verdict.maybe_applied and work.stage is Stage.PATCH:
+            work.doubted = True
+            if not work.begun:
+                self.recipients.begun(work)
         work.tried += counted
         work.throttled += verdict.throttled
         wait_s = work.wait_s(verdict, ending.chance)
@@ -255,29 +291,47 @@ class Dispatcher:
             self.pacer.hold_until(now_s + wait_s)
         spent = counted and work.tried >= work.allowed
         overdue = work.throttled > THROTTLES_MAX or now_s + wait_s - work.first_s > ROW_DEADLINE_S
-        if spent and verdict.never_sent and not self._reached:
-            self._never_reached(verdict.message)
+        if spent and verdict.never_sent and not self.health.reached:
+            self.stop(never_reached(verdict.message))
         elif spent or overdue:
             if not spent:
                 ending = replace(ending, verdict=replace(verdict, code="BP415", message=f"gave up: {verdict.message}"))
-            return work.outcome(RowState.UNKNOWN if work.doubted else RowState.EXHAUSTED, ending)
-        self._order += 1
-        heapq.heappush(self._retries, (now_s + wait_s, self._order, work))
+            return self._settle(work, ending)
+        self._line.retry(work, now_s + wait_s)
         self.tally.retries += 1
         return work.setback(ending, wait_s=wait_s, counted=counted)
 
     def unbuildable(self, work: Work, *, code: str, message: str, at_us: int) -> Outcome:
         """The row's body cannot be built: it ends rejected, unsent (or in doubt, if an earlier attempt is)."""
-        self.in_slots -= 1
         self._armed -= 1
+        self._leave(work)
+        self._line.make_way(work)
         return work.unsent(RowState.UNKNOWN if work.doubted else RowState.REJECTED, code, message, at_us)
 
     def settled(self, outcome: Outcome, copies: int) -> None:
-        """An outcome is durable: count it, and stop if the guard says so."""
-        self.tally.settle(outcome, copies)
+        """An outcome is durable: count it, and stop if the guard or the wave's gate says so."""
+        tried, failed = self.tally.settle(outcome, copies)
         if self.stopped is None and trips(self.guard, failed=self.tally.failed, tried=self.tally.tried):
-            reason = f"{self.tally.failed} of {self.tally.tried} rows tried failed; allowed are {self.guard.max_failed}"
-            self.stop(Stop(why=Why.GUARD, code="BP501", reason=reason, exit_code=ExitCode.STOPPED))
+            words = f"{self.tally.failed} of {self.tally.tried} rows tried failed; allowed are {self.guard.max_failed}"
+            self.stop(_guarded("BP501", words))
+        if tried and (words := self.wave.settled(failed=failed) or ""):
+            self.stop(_guarded("BP506", words))
+
+    def close_wave(self, now_s: float, *, ended_before_s: float = 0.0) -> None:
+        """The wave is drained: its gate begins, or the run stops."""
+        if words := self.wave.drained(now_s, ended_before_s=ended_before_s):
+            self.stop(_guarded("BP506", words))
+
+    @property
+    def finished(self) -> bool:
+        """Nothing is under way and nothing more will start."""
+        return not self.in_slots and (self.stopped is not None or (self.over and not len(self._line)))
+
+    def finish(self) -> None:
+        """Every wave is through: what a lane still holds back stops the run, resumable."""
+        self.over = True
+        if self.stopped is None and (held := self.health.left_over()) is not None:
+            self.stop(held)
 
     def stop(self, stop: Stop) -> None:
         """Start nothing more; the strongest reason stands."""
@@ -289,3 +343,7 @@ class Dispatcher:
         """What a person should be told since the last call."""
         notices, self.notices = self.notices, []
         return notices
+
+
+def _guarded(code: str, words: str) -> Stop:
+    return Stop(why=Why.GUARD, code=code, reason=words, exit_code=ExitCode.STOPPED)

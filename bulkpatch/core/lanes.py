@@ -8,11 +8,24 @@ most of those that came from other lanes than the worst.
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Iterator
 
 from bulkpatch.core.breaker import BAD_SHARE, MIN_ANSWERS, WINDOW, Breaker, BreakerState
+from bulkpatch.model import Operation, PendingRow
 
 OTHERS_MIN = 5
 """Answers from other lanes than the worst that it takes to call it an outage."""
+_AUTH_DEPTH = 3
+"""Names in a path from which the second one says how the vendor is signed in to: postgres.password_auth.password."""
+
+
+def lane_of(operation: Operation, known: PendingRow) -> str:
+    """The vendor, by the live state or else by the body, and the way of signing in that the body touches."""
+    for path in operation.fields:
+        names = path.split(".")
+        if len(names) >= _AUTH_DEPTH:
+            return f"{names[0]}/{names[1]}"
+    return known.vendor or next((path.partition(".")[0] for path in operation.fields if "." in path), "")
 
 
 class Lanes:
@@ -64,10 +77,21 @@ class Lanes:
         others = sum(lane != worst for lane, _ in self._answers)
         return others >= OTHERS_MIN and bad.total() - most >= BAD_SHARE * others
 
+    def probes(self, now_s: float) -> Iterator[str]:
+        """The lanes of which one request should go, to see whether they are well again."""
+        for lane, breaker in self._of.items():
+            if breaker.state is not BreakerState.CLOSED and self.lets_through(lane, now_s):
+                yield lane
+
     @property
     def held(self) -> tuple[str, ...]:
         """The lanes that opened for the last time, by name."""
         return tuple(sorted(lane for lane, breaker in self._of.items() if breaker.spent))
+
+    @property
+    def all_held(self) -> bool:
+        """Whether no lane is left that was ever tried."""
+        return bool(self._of) and all(breaker.spent for breaker in self._of.values())
 
     @property
     def waiting(self) -> bool:

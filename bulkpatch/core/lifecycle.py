@@ -1,8 +1,8 @@
 """The life of a row, as one table.
 
-    pending ──intent──▶ in_flight ──outcome──▶ accepted · verified · unverified · rejected · exhausted · unknown
-       ▲                    │
-       └──────setback───────┘
+    pending ──intent──▶ in_flight ──outcome──▶ accepted · verified · unverified · rejected · skipped · exhausted
+       ▲                    │                  · unknown ──settlement──▶ accepted · exhausted
+       └── setback, passed ─┘
     pending ──outcome, nothing sent──▶ planned · noop · skipped · rejected · exhausted · unknown
 
 Whatever is no arrow here cannot happen; the ledger, the dispatcher and the report all ask this table.
@@ -29,9 +29,10 @@ TRANSITIONS: Mapping[RowState, frozenset[RowState]] = MappingProxyType(
     {
         S.PENDING: frozenset({S.IN_FLIGHT, S.PLANNED, S.NOOP, S.SKIPPED, S.REJECTED, S.EXHAUSTED, S.UNKNOWN}),
         S.IN_FLIGHT: frozenset(
-            {S.PENDING, S.ACCEPTED, S.VERIFIED, S.UNVERIFIED, S.REJECTED, S.EXHAUSTED, S.UNKNOWN},
+            {S.PENDING, S.ACCEPTED, S.VERIFIED, S.UNVERIFIED, S.REJECTED, S.SKIPPED, S.EXHAUSTED, S.UNKNOWN},
         ),
         **dict.fromkeys(SETTLED | {S.NOT_ATTEMPTED}, frozenset[RowState]()),
+        S.UNKNOWN: frozenset({S.ACCEPTED, S.EXHAUSTED}),
     },
 )
 

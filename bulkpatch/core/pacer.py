@@ -48,6 +48,11 @@ class Window:
             return now_s
         return left[over] + self.length_s if over < len(left) else math.inf
 
+    @property
+    def left(self) -> Iterable[float]:
+        """When those left that still count."""
+        return self._left
+
     def sent(self, at_s: float) -> None:
         """One of the granted left at ``at_s``."""
         self.unsent -= 1
@@ -105,6 +110,16 @@ class Pacer:
         if speed < self._speed:
             self._next_s += 1.0 / (speed * PACE_SHARE) - self._spacing_s
         self._speed = speed
+
+    def set_rate(self, rate: Rate) -> None:
+        """Hold to ``rate`` from the next grant on; what has left counts, as far back as it is known."""
+        longest = max(self._windows, key=lambda window: window.length_s)
+        before = self._spacing_s
+        self.rate, self._speed = rate, rate.per_s
+        self._windows = self._make_windows(rate, tuple(longest.left))
+        for window in self._windows:
+            window.unsent = longest.unsent
+        self._next_s += self._spacing_s - before
 
     def hold_until(self, at_s: float) -> None:
         """Grant nothing before ``at_s``."""

@@ -30,15 +30,16 @@ class Tally:
         self._sent_at_s: deque[float] = deque()
         self._began_s = math.inf
 
-    def settle(self, outcome: Outcome, copies: int) -> None:
-        """Count a durable outcome, once for each of the ``copies`` rows that share it."""
+    def settle(self, outcome: Outcome, copies: int) -> tuple[bool, bool]:
+        """Count a durable outcome, once for each of the ``copies`` rows that share it. Was it tried, did it fail?"""
         self.states[outcome.state] += copies
-        self.accepted += outcome.state is RowState.ACCEPTED
-        if outcome.state not in NOT_TRIED:
-            self.tried += 1
-            self.failed += outcome.state in FAILED
+        self.accepted += outcome.state in {RowState.ACCEPTED, RowState.VERIFIED, RowState.UNVERIFIED}
+        tried, failed = outcome.state not in NOT_TRIED, outcome.state in FAILED
+        self.tried += tried
+        self.failed += tried and failed
         if outcome.latency_us:
             self._latencies[round(math.log(outcome.latency_us, _BASE))] += 1
+        return tried, failed
 
     def send(self, at_s: float) -> None:
         """Count a request that left."""

@@ -11,7 +11,7 @@ A wave whose rows are all settled never waits behind its own gate twice: what wa
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bulkpatch.core.guarding import exceeds
@@ -38,11 +38,12 @@ class WaveState:
 
     number: int
     rows: int
-    gate: Gate
+    gate: Gate = field(default_factory=Gate)
     tried: int = 0
     failed: int = 0
     name: str | None = None
     passed: bool = False
+    first: bool = False
     last: bool = False
 
 
@@ -55,13 +56,14 @@ class WaveKeeper:
         self.failed = wave.failed
         self.phase = Phase.SENDING
         self.reason = ""
+        self.looked = False
         self._soaked_at_s = math.inf
         self.transfers_until_s = math.inf
 
     @property
     def limit(self) -> Threshold | None:
         """Failed rows that are allowed, if any limit is set."""
-        canary = self.wave.number == 1 and not self.wave.last and self.wave.rows <= CANARY_MAX
+        canary = self.wave.first and not self.wave.last and self.wave.rows <= CANARY_MAX
         return NO_FAILURE if canary else self.wave.gate.failed
 
     def settled(self, *, failed: bool) -> str | None:
@@ -97,6 +99,7 @@ class WaveKeeper:
 
     def transfers_seen(self, now_s: float, *, succeeded: int, ended: int, expected: int) -> None:
         """How many of the wave's destinations have had a transfer that began after their change, and ended well."""
+        self.looked = True
         if self.phase is not Phase.WATCHING or (ended < expected and now_s < self.transfers_until_s):
             return
         share = self.wave.gate.transfers or 0.0
@@ -113,12 +116,15 @@ class WaveKeeper:
         self.phase = Phase.AWAITING if self.wave.gate.approve else Phase.PASSED
         self.reason = "the gate asks for approval" if self.wave.gate.approve else ""
 
-    def approve(self) -> bool:
-        """A person lets the run go on. False: nothing was waiting for that."""
-        if self.phase is not Phase.AWAITING:
-            return False
+    @property
+    def awaits(self) -> bool:
+        """Whether a person is to decide."""
+        return self.phase is Phase.AWAITING
+
+    def approve(self) -> None:
+        """A person lets the run go on."""
+        assert self.awaits, "nothing waits for approval"  # noqa: S101  (kept on in production)
         self.phase, self.reason = Phase.PASSED, ""
-        return True
 
     def wakes_at(self) -> float:
         """When ``tick`` should be called."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 from bulkpatch.core.hints import WAIT_S_MAX
 from bulkpatch.core.lifecycle import SETTLED, may_become
-from bulkpatch.model import Intent, Operation, Outcome, PendingRow, RowState, Setback, Stage, Verdict
+from bulkpatch.model import Intent, Operation, Outcome, Passed, PendingRow, RowState, Setback, Stage, Verdict
 
 BACKOFF_S_MAX = 20.0
 """Seconds: the longest backoff, cut before the draw."""
@@ -57,22 +59,63 @@ class Ending:
 
 
 class Work:
-    """One row on its way; only the dispatcher changes it."""
+    """One row on its way through ``stages``; only the dispatcher changes it.
 
-    __slots__ = ("allowed", "attempt", "copies", "doubted", "first_s", "op", "probe", "stage", "throttled", "tried")
+    ``begun``: its destination may have been changed. ``starting``: it is in a slot, and that may come of it.
+    ``tried`` and ``throttled`` are of the present stage, and so is ``first_s``, when it was first picked.
+    """
 
-    def __init__(self, op: Operation, known: PendingRow, *, attempts: int) -> None:
+    __slots__ = (
+        "_attempts", "_patch_throttled", "_patch_tried", "_stages", "allowed", "attempt", "begun", "copies", "doubted",
+        "facts", "first_s", "known", "lane", "op", "probe", "stage", "starting", "throttled", "tried",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        op: Operation,
+        known: PendingRow,
+        *,
+        attempts: int,
+        stages: Sequence[Stage] = (Stage.PATCH,),
+        lane: str = "",
+    ) -> None:
         self.op = op
-        self.stage = Stage.PATCH
+        self.known = known
+        self.lane = lane
         self.attempt = known.attempt
-        self.tried = known.tried + known.open
-        self.throttled = known.throttled
-        self.doubted = known.doubted or known.open
+        open_stage = (known.open_stage or Stage.PATCH) if known.open else None
+        self.doubted = known.doubted or open_stage is Stage.PATCH
         self.copies = known.copies
-        # A row whose answer was lost with the process gets one more attempt, even if they are used up.
-        self.allowed = max(attempts, self.tried + 1)
-        self.first_s = math.inf
+        self.facts: bytes | None = None
         self.probe = False
+        self.starting = False
+        self.begun = self.doubted or known.passed is Stage.PATCH
+        self._attempts = attempts
+        self._patch_tried = known.tried + (open_stage in {Stage.PATCH, Stage.VERIFY})
+        self._patch_throttled = known.throttled
+        self._stages = deque(self._left_of(stages))
+        self.advance()
+
+    def _left_of(self, stages: Sequence[Stage]) -> Sequence[Stage]:
+        """A patch that may have been applied is neither guarded nor tried out again; one that passed is verified."""
+        if self.known.passed is Stage.PATCH:
+            return [Stage.VERIFY]
+        return [stage for stage in stages if not self.doubted or stage in {Stage.PATCH, Stage.VERIFY}]
+
+    @property
+    def next_stage(self) -> Stage | None:
+        """What follows the present stage."""
+        return self._stages[0] if self._stages else None
+
+    def advance(self) -> None:
+        """Begin the next stage."""
+        self.stage = self._stages.popleft()
+        goes_on = self.stage is Stage.PATCH or self.known.passed is Stage.PATCH
+        self.tried = self._patch_tried if goes_on else 0
+        self.throttled = self._patch_throttled if goes_on else 0
+        self.first_s = math.inf
+        # A row whose answer was lost with the process gets one more attempt, even if they are used up.
+        self.allowed = max(self._attempts, self.tried + 1)
 
     def wait_s(self, verdict: Verdict, chance: float) -> float:
         """Seconds to the next attempt: a backoff drawn by ``chance``, or longer if the API asks for it."""
@@ -117,16 +160,30 @@ class Work:
             withdrawn=True,
         )
 
-    def lost(self, at_us: int) -> Setback:
-        """The last attempt of an earlier process, whose answer went with it."""
-        return Setback(
+    def passed(self, ending: Ending) -> Passed:
+        """The attempt brought the row through its stage, and another one follows."""
+        return Passed(
             row=self.op.row,
             attempt=self.attempt,
             stage=self.stage,
+            at_us=ending.at_us,
+            http_status=ending.verdict.http_status,
+            latency_us=ending.latency_us,
+            code=ending.verdict.code,
+            facts=ending.facts,
+        )
+
+    def lost(self, at_us: int) -> Setback:
+        """The last attempt of an earlier process, whose answer went with it."""
+        stage = self.known.open_stage or Stage.PATCH
+        return Setback(
+            row=self.op.row,
+            attempt=self.attempt,
+            stage=stage,
             at_us=at_us,
             code="BP418",
             error="the process ended before the answer came",
-            maybe_applied=True,
+            maybe_applied=stage is Stage.PATCH,
         )
 
     def outcome(self, state: RowState, ending: Ending) -> Outcome:
@@ -144,7 +201,7 @@ class Work:
             code=verdict.code,
             error=verdict.message or None,
             latency_us=ending.latency_us,
-            facts=ending.facts,
+            facts=ending.facts or self.facts,
         )
 
     def unsent(self, state: RowState, code: str, message: str, at_us: int) -> Outcome:

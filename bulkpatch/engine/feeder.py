@@ -13,10 +13,18 @@ class Feeder:
     """Pulls ``source`` on the ledger's thread, since each batch is joined with what the ledger knows."""
 
     def __init__(self, source: Source, ledger: Ledger, executor: Executor) -> None:
+        self._source = source
         self._ledger = ledger
         self._executor = executor
+        self._wave: int | None = None
         self._known: dict[int, PendingRow] = {}
-        self._batches: Iterator[Sequence[Operation]] = iter(source.operations(self._wanted))
+        self._batches: Iterator[Sequence[Operation]] = iter(())
+
+    def begin(self, wave: int) -> None:
+        """Go through the input once for the rows of ``wave`` that are not settled."""
+        self._wave = wave
+        self._known.clear()
+        self._batches = iter(self._source.operations(self._wanted))
 
     async def next_rows(self) -> list[tuple[Operation, PendingRow]] | None:
         """The next rows that are not settled, or None at the end.
@@ -30,7 +38,7 @@ class Feeder:
         return None if batch is None else [(op, self._match(op)) for op in batch]
 
     def _wanted(self, first: int, last: int) -> Sequence[int]:
-        pending = self._ledger.pending_between(first, last)
+        pending = self._ledger.pending_between(first, last, wave=self._wave)
         self._known.update((row.row, row) for row in pending)
         return [row.row for row in pending]
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from typing import Protocol
+from typing import Final, Protocol
 
+from bulkpatch.core.window import SendWindow
 from bulkpatch.core.work import Stop
 from bulkpatch.ports import Ceiling, Clock
+
+WINDOW_LOOK_S: Final = 30.0
+"""Seconds between two looks at the wall clock while the send window is closed."""
 
 
 class Turns(Protocol):
@@ -31,13 +35,14 @@ class Turns(Protocol):
 class Gate:
     """Lets requests leave one by one: the pacer behind ``turns`` spaces them, the ceiling holds a second time.
 
-    Only ``run`` ever awaits the ceiling, so it has exactly one waiter.
+    Only ``run`` ever awaits the ceiling, so it has exactly one waiter. Outside ``window`` nothing leaves.
     """
 
-    def __init__(self, turns: Turns, ceiling: Ceiling, clock: Clock) -> None:
+    def __init__(self, turns: Turns, ceiling: Ceiling, clock: Clock, *, window: SendWindow | None = None) -> None:
         self._turns = turns
         self._ceiling = ceiling
         self._clock = clock
+        self._window = window
         self._line: deque[asyncio.Future[bool]] = deque()
         self._changed = asyncio.Event()
 
@@ -78,7 +83,9 @@ class Gate:
         if not self._line:
             return math.inf
         now_s = self._clock.monotonic()
-        return self._turns.ready_at(now_s) - now_s
+        closed_s = self._window.opens_in_s(self._clock.wall_us()) if self._window is not None else 0.0
+        # A wall clock may be set meanwhile, so it is asked again and again.
+        return max(self._turns.ready_at(now_s) - now_s, min(closed_s, WINDOW_LOOK_S))
 
     def _let_through(self) -> None:
         while self._line:

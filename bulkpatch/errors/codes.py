@@ -419,6 +419,41 @@ CODES: dict[str, Explanation] = {
         "bulkpatch was ended while a request was under way, so it may have been applied.",
         "None needed: resume sends the row again, since it sets absolute values.",
     ),
+    "BP419": Explanation(
+        "The connection test is not there",
+        "The API answered 404 or 405 to test-connection. The stage was passed over, which is not the same as passed.",
+        'Set [verify] connection_test = "off", or use an API that has the test.',
+    ),
+    "BP420": Explanation(
+        "The verification had no verdict in time",
+        "The connection test was still running when [verify] deadline had passed.",
+        "Raise the deadline, or look at the destination yourself.",
+    ),
+    "BP421": Explanation(
+        "The connection test failed",
+        "The API tried the connection and says no. Before the patch, nothing was changed; after it, it was.",
+        "Read the API's message. An unverified row was changed: put its old value back if it was good.",
+    ),
+    "BP422": Explanation(
+        "A guard of the row does not hold",
+        "The live state has another value than [expect] asks for. The row was not sent.",
+        "Look at the destination, or leave the row out.",
+    ),
+    "BP423": Explanation(
+        "The destination is of another vendor",
+        "The body holds fields of a vendor that the destination is not. It was not sent.",
+        "Mend the row: a body has fields of its destination's own vendor only.",
+    ),
+    "BP424": Explanation(
+        "Settled later: it was applied",
+        "Reading the destination back showed what the row sets, and not what stood there before.",
+        "None needed.",
+    ),
+    "BP425": Explanation(
+        "Settled later: it was not applied",
+        "Reading the destination back showed that at least one field is not as the row sets it.",
+        "Run the row again: bulkpatch retry.",
+    ),
     # ── how a run was stopped ────────────────────────────────────────────────────────────────
     "BP501": Explanation(
         "Too many rows failed",
@@ -434,6 +469,31 @@ CODES: dict[str, Explanation] = {
         "Interrupted",
         "A signal asked the run to stop; what was in flight was waited for.",
         "Resume it.",
+    ),
+    "BP505": Explanation(
+        "One part of the fleet is held back",
+        "Most answers for one vendor, or one way of signing in to it, were failures, and so were the probes.",
+        "Look at what its rows have in common, then resume: they are pending.",
+    ),
+    "BP506": Explanation(
+        "The gate of a wave did not hold",
+        "More of the wave's rows failed than its gate allows; of a canary, none may.",
+        "Look at the failures before you resume: the rest of the fleet was not touched.",
+    ),
+    "BP507": Explanation(
+        "Ended by a person",
+        "`bulkpatch abort` was called for the run; what was in flight was waited for.",
+        "Resume it, if it is to go on.",
+    ),
+    "BP508": Explanation(
+        "The destination changed since the plan",
+        "Its updated_at or its settings are not those that the plan saw.",
+        "Make a new plan, or set [send] on_drift to send or stop.",
+    ),
+    "BP509": Explanation(
+        "A wave is through, and its gate holds",
+        "[[wave]] gate asks for time, for transfers or for a person before more of the fleet is touched.",
+        "Wait, or decide: bulkpatch approve RUN, bulkpatch abort RUN.",
     ),
     "BP504": Explanation(
         "Nothing may leave for so long",
@@ -490,6 +550,21 @@ CODES: dict[str, Explanation] = {
         "A dry run is not resumed",
         "It sent nothing, so there is nothing to go on with.",
         "Use `bulkpatch run`.",
+    ),
+    "BP611": Explanation(
+        "Nobody works on this run now",
+        "The command talks to the process that sends, and there is none.",
+        "See `bulkpatch status`; `bulkpatch resume` goes on with it.",
+    ),
+    "BP612": Explanation(
+        "The run refused the command",
+        "It does not fit where the run stands, or names another run.",
+        "Read what it says, and see `bulkpatch status`.",
+    ),
+    "BP613": Explanation(
+        "The plan is not to be used",
+        "It was used before, was changed since it was made, or is no plan file.",
+        "Make a new plan: bulkpatch plan JOB -o FILE.",
     ),
     # ── broken guarantees ────────────────────────────────────────────────────────────────────
     "BP901": Explanation(

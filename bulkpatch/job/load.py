@@ -20,7 +20,6 @@ from bulkpatch.job.spec import (
     InputSpec,
     Job,
     KeyPath,
-    LimitsPerRecipient,
     Origin,
     PatchField,
     SecretsSpec,
@@ -28,7 +27,7 @@ from bulkpatch.job.spec import (
     Wave,
     Window,
 )
-from bulkpatch.model import Gate, Guard, Limits
+from bulkpatch.model import Gate, Guard, Limits, PerRecipient
 
 SETTINGS: Final = ("api", "input", "send", "guard", "verify", "secrets")
 """The tables whose keys may be set from outside the job."""
@@ -43,7 +42,6 @@ _WORDS: Final = {
     "dict_type": "a table belongs here",
     "model_type": "a table belongs here",
     "string_too_short": "it may not be empty",
-    "too_short": "it may not be empty",
     "greater_than_equal": "less than {ge}",
     "less_than_equal": "more than {le}",
     "literal_error": "{expected} belongs here",
@@ -113,6 +111,9 @@ def _explain(error: ErrorDetails, findings: Findings) -> None:
 
 
 def _description(path: KeyPath) -> str:
+    """What the grammar says of the key at ``path``, or of the list that it lies in."""
+    while path and isinstance(path[-1], int):
+        path = path[:-1]
     field = fields_at(path[:-1]).get(str(path[-1])) if path else None
     return (field.description if field else None) or ""
 
@@ -188,7 +189,7 @@ def _job(  # noqa: PLR0913  (a job is what it is made of)
         verify=VerifySpec(
             connection_test=file.verify.connection_test, deadline_s=file.verify.deadline, poll_s=file.verify.poll
         ),
-        per_recipient=LimitsPerRecipient(**dict(file.limits.per_recipient)),
+        per_recipient=PerRecipient(**dict(file.limits.per_recipient)),
         secrets=SecretsSpec(**dict(file.secrets)),
         path=path,
         sha256=sha256,

@@ -7,17 +7,12 @@ from collections.abc import Iterator
 from bulkpatch.errors import CODES, Problem
 from bulkpatch.job.findings import by_place, label
 from bulkpatch.job.reading import load_source
-from bulkpatch.job.spec import Job, KeyPath, LimitsPerRecipient
+from bulkpatch.job.spec import Job, KeyPath
 
 
 def _parts(job: Job) -> Iterator[tuple[KeyPath, object]]:
     """Each part with whether the job asks for it."""
-    yield ("expect",), job.expect
-    yield ("wave",), job.waves
-    yield ("send", "window"), job.window
     yield ("send", "transport"), job.transport != "httpx"
-    yield ("verify", "connection_test"), job.verify.connection_test != "off"
-    yield ("limits", "per_recipient"), job.per_recipient != LimitsPerRecipient()
     yield ("input", "previous"), job.input.previous
 
 

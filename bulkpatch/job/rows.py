@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_right
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -64,8 +64,10 @@ def open_rows(  # noqa: PLR0913  (what a caller may decide about the reading)
     readers = [open_reader(source, skip_blank_lines=skip_blank_lines) for source in sources]
     headers = [reader.header for reader in readers]
     condition = Condition(job.input.where, headers[0])
+    asked = [*condition.columns, *(wave.by for wave in job.waves if wave.by is not None)]
+    asked += [name for wave in job.waves for name in Condition(wave.where, headers[0], key="[[wave]] where").columns]
     layout = lay_out(job, headers[0])
-    problems, sound = check_columns(job, headers, layout, condition.columns)
+    problems, sound = check_columns(job, headers, layout, tuple(dict.fromkeys(asked)))
     secret_cells = SecretCells(rules, inline=job.input.inline_secrets)
 
     def rows(layout: Layout) -> Rows:
@@ -238,6 +240,26 @@ class Rows:
                 for one in batch
             ]
 
+    @property
+    def followers(self) -> Collection[int]:
+        """The rows that share the request of a row before them."""
+        return self._leads.keys()
+
+    def matching(self, where: str) -> frozenset[int]:
+        """The rows for which the SQL condition ``where`` holds, too."""
+        condition = Condition(where, self._readers[0].header)
+        found: list[int] = []
+        for _, frame in self._frames(condition.columns, _ignored, also=condition):
+            found += frame[ROW]
+        return frozenset(found)
+
+    def values_of(self, column: str) -> Mapping[int, str | None]:
+        """The cell of ``column`` in each row, as text."""
+        found: dict[int, str | None] = {}
+        for _, frame in self._frames([column], _ignored):
+            found.update(zip(frame[ROW].to_list(), frame[column].to_list(), strict=True))
+        return found
+
     def sample(self, count: int) -> Sequence[Operation]:
         """The first ``count`` operations."""
         for frame in islice((frame for _, frame in self._frames(self._layout.names, _ignored) if frame.height), 1):
@@ -269,8 +291,10 @@ class Rows:
             ]
             yield from zip(frame[ROW].to_list(), zip(*columns, strict=True), strict=True)
 
-    def _frames(self, columns: Sequence[str], report: Report) -> Iterator[tuple[int, pl.DataFrame]]:
-        """Frames of text with at least one row, and the index of the file that each came from."""
+    def _frames(
+        self, columns: Sequence[str], report: Report, *, also: Condition | None = None
+    ) -> Iterator[tuple[int, pl.DataFrame]]:
+        """Frames of text with at least one row for which ``also`` holds, and the index of the file of each."""
         needed = tuple(dict.fromkeys([*columns, *self._condition.columns]))
         left = self._limit
         before = 0
@@ -286,6 +310,8 @@ class Rows:
                 if left is not None:
                     taken = taken.head(left)
                     left -= taken.height
+                if also is not None:
+                    taken = also.applied(taken)
                 if taken.height:
                     yield at, as_text(taken)
             ends.append(end)

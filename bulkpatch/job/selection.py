@@ -26,7 +26,8 @@ class Condition:
     nothing is shown: it may quote a cell.
     """
 
-    def __init__(self, where: str | None, header: Header) -> None:
+    def __init__(self, where: str | None, header: Header, *, key: str = "[input] where") -> None:
+        self._key = key
         self._file = header.file
         self._expression: pl.Expr | None = None
         self.columns: tuple[str, ...] = ()
@@ -34,12 +35,12 @@ class Condition:
             return
         if _BEYOND_A_ROW.search(_QUOTED.sub("", where)):
             hint = "Leave out aggregates, windows, subqueries and the time of day."
-            self._refuse("[input] where may look at one row only", hint)
+            self._refuse("may look at one row only", hint)
         try:
             self._expression = pl.sql_expr(where)
             self.columns = tuple(dict.fromkeys(self._expression.meta.root_names()))
         except pl.exceptions.PolarsError:
-            self._refuse("[input] where is no SQL expression")
+            self._refuse("is no SQL expression")
         if set(self.columns) <= set(header.names):  # else told with the other columns that are missing
             self.applied(pl.DataFrame(schema={name: header.dtypes[name] for name in self.columns}))
 
@@ -51,7 +52,7 @@ class Condition:
             return frame.filter(self._expression)
         except pl.exceptions.PolarsError:
             hint = "Compare text with 'text'; every cell of a text file is text, and TRY_CAST(port AS INT) a number."
-            self._refuse("[input] where does not hold over the columns of the input", hint)
+            self._refuse("does not hold over the columns of the input", hint)
 
     def _refuse(self, words: str, hint: str = "") -> NoReturn:
-        refuse("BP222", words, hint=hint, file=self._file)
+        refuse("BP222", f"{self._key} {words}", hint=hint, file=self._file)

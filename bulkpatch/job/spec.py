@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from bulkpatch.model import Gate, Guard, Limits, Threshold
+from bulkpatch.model import Gate, Guard, Limits, PerRecipient, Threshold
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 """Where a value stands in a job: keys, and indices of lists and of ``[[…]]`` tables, from the top."""
@@ -103,14 +103,6 @@ class VerifySpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LimitsPerRecipient:
-    """``[limits.per_recipient]``: what holds for the destinations of one recipient together. None: no limit."""
-
-    in_flight: int | None = None
-    unverified: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SecretsSpec:
     """``[secrets]``."""
 
@@ -145,7 +137,7 @@ class Job:
     window: Window | None
     waves: tuple[Wave, ...]
     verify: VerifySpec
-    per_recipient: LimitsPerRecipient
+    per_recipient: PerRecipient
     secrets: SecretsSpec
     path: Path
     sha256: str

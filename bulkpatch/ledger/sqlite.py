@@ -50,7 +50,7 @@ class SqliteLedger:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection: sqlite3.Connection | None = connection
         self._readers: WeakSet[sqlite3.Cursor] = WeakSet()
-        self._header = _header(connection)
+        self._header = header_of(connection)
 
     @property
     def _db(self) -> sqlite3.Connection:
@@ -228,7 +228,8 @@ def _typed(kind: Callable[..., Any], values: Mapping[str, Any]) -> Any:
     return kind(**{name: _CASTS.get(name, lambda value: value)(value) for name, value in values.items()})
 
 
-def _header(connection: sqlite3.Connection) -> RunHeader:
+def header_of(connection: sqlite3.Connection) -> RunHeader:
+    """What the ledger behind ``connection`` was seeded with."""
     found = connection.execute("SELECT value FROM meta WHERE key = 'header'").fetchone()
     if found is None:
         raise LedgerFailed("BP605", "the ledger has no header")

@@ -16,7 +16,7 @@ import msgspec
 
 from bulkpatch.model import Reply
 from bulkpatch.prequel.facts import parse_time
-from bulkpatch.prequel.replies import read_success
+from bulkpatch.prequel.replies import facts_of, read_success
 
 VOLATILE: Final = frozenset(
     {
@@ -58,7 +58,7 @@ class Live:
     ``settings`` is the whole object as decoded: no secret is expected in it, and no page promises
     that there is none. ``digest`` is the SHA-256 of its canonical JSON without ``VOLATILE``. Times
     are the API's text, and None where ``parse_time`` cannot read them; ``transfer_…`` is of the last
-    completed transfer.
+    completed transfer; ``facts`` are what reports keep of it (see ``facts``).
     """
 
     destination_id: str
@@ -69,6 +69,7 @@ class Live:
     settings: Mapping[str, Any]
     transfer_started_at: str | None
     transfer_status: str | None
+    facts: bytes
 
     def __repr__(self) -> str:
         return f"<destination {self.destination_id!r}>"
@@ -161,6 +162,7 @@ def _live(entry: Any) -> Live | None:
         settings=entry,
         transfer_started_at=_time(last, "started_at"),
         transfer_status=_text(last, "status"),
+        facts=facts_of(entry),
     )
 
 
@@ -178,12 +180,14 @@ def pack(live: Live, paths: Sequence[str]) -> bytes:
     """``live`` as compact JSON, its settings as far as ``paths`` go: what a plan keeps of a large fleet."""
     kept = {path: value for path in paths if (value := value_at(live.settings, path)) is not MISSING}
     times = (live.updated_at, live.transfer_started_at, live.transfer_status)
-    return _ENCODER.encode([live.destination_id, live.vendor, live.recipient_id, *times, live.digest.hex(), kept])
+    digest, facts = live.digest.hex(), live.facts.decode()
+    return _ENCODER.encode([live.destination_id, live.vendor, live.recipient_id, *times, digest, kept, facts])
 
 
 def unpack(document: bytes) -> Live:
     """What ``pack`` made. Raises ``ValueError`` for anything else."""
-    destination_id, vendor, recipient_id, updated_at, started_at, status, digest, kept = msgspec.json.decode(document)
+    destination_id, vendor, recipient_id, *times, digest, kept, facts = msgspec.json.decode(document)
+    updated_at, started_at, status = times
     settings: dict[str, Any] = {}
     for path, value in kept.items():
         *above, name = path.split(".")
@@ -200,4 +204,5 @@ def unpack(document: bytes) -> Live:
         settings=settings,
         transfer_started_at=started_at,
         transfer_status=status,
+        facts=facts.encode(),
     )

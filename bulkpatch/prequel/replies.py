@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import msgspec
@@ -221,6 +222,11 @@ def _decoded(body: bytes) -> _Envelope:
     except msgspec.ValidationError:
         _SYNTAX.decode(body)  # what follows the field that did not fit was not looked at
         return _salvaged(_Envelope, json.loads(body))
+
+
+def facts_of(settings: Mapping[str, Any]) -> bytes:
+    """The facts of a destination that is decoded already, as far as they fit."""
+    return encode_facts(_facts(_salvaged(_Destination, dict(settings))))
 
 
 def _salvaged(kind: type[S], value: dict[str, Any]) -> S:

@@ -93,6 +93,7 @@ class Bench:
         """Bring rows, and say that there are no more."""
         self.records += self.d.offer(rows, at_us=0)
         self.d.source_ended()
+        self.d.finish()
 
     def finished(self) -> bool:
         """Whether the run is, asked anew."""
@@ -104,7 +105,7 @@ class Bench:
 
     def breaker(self) -> BreakerState:
         """How the breaker stands, asked anew."""
-        return self.d.breaker.state
+        return self.d.health.lanes.breaker("").state
 
     def pick(self) -> Work:
         """Wait for the next row and pick it."""
@@ -116,7 +117,7 @@ class Bench:
 
     def send(self, work: Work) -> Work:
         """Intend, grant and send ``work``."""
-        self.records.append(self.d.intend(work, at_us=0, now_s=self.now))
+        self.records.append(work.intent(0, self.now))
         self.now = max(self.now, self.d.ready_at(self.now))
         self.d.grant(self.now)
         self.d.sent(self.now)

@@ -117,12 +117,14 @@ def test_a_bad_probe_opens_it_again_and_the_good_ones_before_are_forgotten(good:
     assert [breaker.record(now_s, good=True) for _ in range(3)] == [None, None, BreakerState.CLOSED]
 
 
-def test_once_closed_it_looks_back_on_nothing_from_before() -> None:
-    """It takes twenty new answers to open it again."""
+@pytest.mark.parametrize(("bad", "last"), [(20, BreakerState.OPEN), (10, BreakerState.OPEN), (9, None)])
+def test_once_closed_it_looks_back_on_nothing_from_before(bad: int, last: BreakerState | None) -> None:
+    """It takes twenty new answers to open it again, and half of those."""
     breaker, now_s = probing()
     for _ in range(3):
         breaker.record(now_s, good=True)
-    assert [breaker.record(now_s, good=False) for _ in range(20)] == [None] * 19 + [BreakerState.OPEN]
+    told = [breaker.record(now_s, good=index >= bad) for index in range(20)]
+    assert told == [None] * 19 + [last]
 
 
 @pytest.mark.parametrize(("openings", "spent"), [(1, False), (2, False), (3, True)])

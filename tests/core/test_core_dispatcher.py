@@ -14,9 +14,11 @@ from core_rig import BUSY, DOUBT, FINAL, HALT, LATE, NEVER, OK, SLOW, UNMADE, Be
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bulkpatch.core.binding import bound_by
 from bulkpatch.core.breaker import OPEN_S, BreakerState
-from bulkpatch.core.dispatcher import LEAD_S, RETRIES_MAX, ROW_DEADLINE_S, SOLO_S, THROTTLES_MAX
+from bulkpatch.core.dispatcher import LEAD_S, ROW_DEADLINE_S, SOLO_S, THROTTLES_MAX
 from bulkpatch.core.hints import WAIT_S_MAX
+from bulkpatch.core.queueing import RETRIES_MAX
 from bulkpatch.core.work import Stop, Why, Work
 from bulkpatch.model import Intent, Notice, Outcome, RowState, Setback, Stage, Verdict, VerdictKind
 
@@ -30,6 +32,12 @@ WRONG_TARGET = Verdict(
 def stop(why: Why, exit_code: int = 3) -> Stop:
     """A stop for that reason."""
     return Stop(why=why, code="BP503", reason=why.name, exit_code=exit_code)
+
+
+def test_the_constants_are_those_of_the_design() -> None:
+    """The contract's ten waits and half an hour; the others bound what a refused key and a storm may cost."""
+    assert (THROTTLES_MAX, ROW_DEADLINE_S) == (10, 1800.0)
+    assert (SOLO_S, LEAD_S, RETRIES_MAX) == (1.0, 0.05, 10_000)
 
 
 # ── where a row ends ─────────────────────────────────────────────────────────────────────────────
@@ -116,10 +124,10 @@ def test_a_row_is_given_up_when_its_next_attempt_would_come_after_half_an_hour(
     past_s: float, *, given_up: bool
 ) -> None:
     """From its first send to its last, waits included."""
-    bench = Bench()
+    bench = Bench(now=500.0)
     bench.offer(row(1))
     work = bench.start()
-    bench.now = ROW_DEADLINE_S - WAIT_S_MAX + past_s
+    bench.now = 500.0 + ROW_DEADLINE_S - WAIT_S_MAX + past_s
     record = bench.end(work, ASKED_LONG, chance=0.0)
     assert isinstance(record, Outcome if given_up else Setback)
     assert record.code == ("BP415" if given_up else "BP406")
@@ -193,6 +201,7 @@ def test_no_rows_are_wanted_once_the_source_ended_or_the_run_stops(why: str) -> 
     bench = Bench()
     if why == "ended":
         bench.d.source_ended()
+        bench.d.finish()
     else:
         bench.d.stop(stop(Why.SIGNAL))
     assert not bench.d.wants
@@ -321,10 +330,13 @@ def test_a_retry_goes_before_fresh_rows_once_it_is_due_and_the_earliest_first() 
 def test_retries_due_at_once_go_in_the_order_they_failed() -> None:
     bench = Bench(concurrency=8)
     bench.offer(*rows(3))
-    for _ in range(3):
-        bench.end(bench.start(), BUSY, chance=0.0)
-        bench.now = 0.0
-    picked = [bench.d.pick(0.5) for _ in range(3)]
+    works = [bench.start()]
+    bench.now = SOLO_S
+    works += [bench.start(), bench.start()]
+    for work in works:
+        bench.end(work, BUSY, chance=0.0)
+    bench.now += 1.0
+    picked = [bench.d.pick(bench.now) for _ in range(3)]
     assert [work.op.row for work in picked if work is not None] == [1, 2, 3]
 
 
@@ -368,7 +380,7 @@ def test_a_stop_takes_an_unsent_row_back(*, intended: bool) -> None:
     bench = Bench()
     bench.offer(*rows(2))
     work = bench.pick()
-    bench.d.intend(work, at_us=0, now_s=0.0)
+    work.intent(0, 0.0)
     bench.d.stop(Stop(why=Why.SIGNAL, code="BP503", reason="signal", exit_code=130))
     records = bench.d.withdraw(work, at_us=0, intended=intended)
     assert [isinstance(record, Setback) and record.withdrawn for record in records] == [True] * intended
@@ -387,15 +399,15 @@ def test_a_row_that_was_put_back_is_the_next() -> None:
 def test_what_binds_the_run_is_told() -> None:
     bench = Bench(rate="10/s", concurrency=1, attempts=20)
     bench.offer(*rows(60))
-    assert bench.d.bound_by == "rate"
+    assert bound_by(bench.d) == "rate"
     work = bench.start()
-    assert bench.d.bound_by == "concurrency"
+    assert bound_by(bench.d) == "concurrency"
     bench.end(work, SLOW)
     bench.d.ready_at(bench.now)
-    assert bench.d.bound_by == "the API's own limit"
-    while bench.d.breaker.openings == 0:
+    assert bound_by(bench.d) == "the API's own limit"
+    while bench.d.health.lanes.breaker("").openings == 0:
         bench.end(bench.start(), BUSY)
-    assert bench.d.bound_by == "waiting for the API"
+    assert bound_by(bench.d) == "waiting for the API"
 
 
 # ── speed ────────────────────────────────────────────────────────────────────────────────────────
@@ -464,7 +476,7 @@ def test_a_halt_stops_and_leaves_its_row_pending(verdict: Verdict, exit_code: in
     bench.offer(*rows(2))
     record = bench.run(verdict)[-1]
     assert isinstance(record, Setback)
-    assert (record.counted, record.maybe_applied, record.code) == (False, maybe, verdict.code)
+    assert (record.counted, record.maybe_applied, record.code, record.wait_us) == (False, maybe, verdict.code, 0)
     assert bench.stopped() == Stop(why=Why.HALT, code=verdict.code or "", reason=verdict.message, exit_code=exit_code)
     assert bench.d.pick(9.0) is None
     assert bench.d.waiting == 2
@@ -577,13 +589,13 @@ def test_an_outage_opens_the_breaker_within_twenty_answers_and_stops_at_the_thir
     while bench.stopped() is None:
         bench.end(bench.start(), verdict)
         sent += 1
-        if bench.d.breaker.openings > len(opened_after):
+        if bench.d.health.lanes.breaker("").openings > len(opened_after):
             opened_after.append(sent)
     assert opened_after == [20, 21, 22]
     assert bench.stopped() == Stop(
         why=Why.OUTAGE,
         code="BP502",
-        reason="the API seems to be down: 3 times most answers were failures",
+        reason="the API seems to be down: most answers were failures, and so were the probes",
         exit_code=3,
     )
     assert 2 * OPEN_S <= bench.now < 2 * OPEN_S + 10
@@ -617,7 +629,7 @@ def test_probes_go_one_at_a_time_and_use_no_attempt_up() -> None:
     record = bench.end(probe, BUSY)
     assert isinstance(record, Setback)
     assert not record.counted
-    assert bench.d.breaker.openings == 2
+    assert bench.d.health.lanes.breaker("").openings == 2
 
 
 def test_a_probe_that_may_have_been_applied_leaves_its_row_in_doubt() -> None:
@@ -625,8 +637,9 @@ def test_a_probe_that_may_have_been_applied_leaves_its_row_in_doubt() -> None:
     bench.offer(*rows(60))
     bench.run(*[BUSY] * 20)
     probe = bench.start()
+    before = probe.tried
     bench.end(probe, DOUBT)
-    assert (probe.doubted, probe.tried) == (True, 1)
+    assert (probe.doubted, probe.tried) == (True, before)
 
 
 def test_a_throttled_probe_says_nothing_about_the_outage() -> None:
@@ -644,11 +657,11 @@ def test_a_throttled_probe_says_nothing_about_the_outage() -> None:
 def test_after_an_outage_the_run_goes_on_at_half_speed() -> None:
     bench = Bench(attempts=20, rate="100/s")
     bench.offer(*rows(200))
-    while bench.d.breaker.openings == 0:
+    while bench.d.health.lanes.breaker("").openings == 0:
         bench.end(bench.start(), BUSY)
     bench.d.take_notices()
     bench.run(OK, OK, OK)
-    assert bench.d.speed.at(bench.now) == pytest.approx(50.0)
+    assert bench.d.health.speed.at(bench.now) == pytest.approx(50.0)
     assert bench.d.take_notices() == [Notice(code="BP502", message="the API answers again: going on at half speed")]
     assert not bench.start().probe
 
@@ -658,7 +671,7 @@ def test_a_row_that_fails_is_no_outage() -> None:
     bench = Bench(concurrency=1)
     bench.offer(*rows(200))
     bench.run(OK, *[FINAL] * 150)
-    assert bench.d.breaker.openings == 0
+    assert bench.d.health.lanes.breaker("").openings == 0
 
 
 def test_a_halt_tells_the_breaker_nothing() -> None:
@@ -666,7 +679,7 @@ def test_a_halt_tells_the_breaker_nothing() -> None:
     bench.offer(*rows(60))
     bench.run(*[BUSY] * 20)
     bench.end(bench.start(), HALT)
-    assert (bench.d.breaker.openings, bench.breaker()) == (1, BreakerState.PROBING)
+    assert (bench.d.health.lanes.breaker("").openings, bench.breaker()) == (1, BreakerState.PROBING)
 
 
 def test_a_slot_is_never_told_to_wake_in_the_past() -> None:
@@ -683,7 +696,7 @@ def test_a_slot_is_never_told_to_wake_in_the_past() -> None:
     assert bench.d.wakes_at(late) > late
     bench.now = late
     bench.end(works[2], LATE)
-    assert bench.d.breaker.openings == 1
+    assert bench.d.health.lanes.breaker("").openings == 1
     assert bench.d.pick(late) is not None
 
 
@@ -716,7 +729,7 @@ class Run:
     def _fill_slots(self) -> None:
         bench = self.bench
         while (work := bench.d.pick(bench.now)) is not None:
-            bench.records.append(bench.d.intend(work, at_us=0, now_s=bench.now))
+            bench.records.append(work.intent(0, bench.now))
             self.line.append(work)
         assert bench.d.wakes_at(bench.now) > bench.now
         assert bench.d.in_flight <= bench.d.in_slots <= bench.concurrency
@@ -730,8 +743,9 @@ class Run:
             work = self.line.popleft()
             d.grant(now)
             d.sent(now)
-            assert d.breaker.state is not BreakerState.OPEN or now >= d.breaker.wakes_at_s
-            assert d.breaker.state is not BreakerState.PROBING or d.in_flight == 1
+            lane = d.health.lanes.breaker("")
+            assert lane.state is not BreakerState.OPEN or now >= lane.wakes_at_s
+            assert lane.state is not BreakerState.PROBING or d.in_flight == 1
             self.left.append(now)
             verdict, after_s = next(told)
             heapq.heappush(self.under_way, (now + after_s, len(self.left), work, verdict))
@@ -841,7 +855,7 @@ def test_a_brownout_of_one_in_five_finishes() -> None:
     run = Run(bench, [(OK, 0.1)] * 4 + [(BUSY, 0.1)])
     run.to_its_end()
     assert bench.stopped() is None
-    assert bench.d.breaker.openings == 0
+    assert bench.d.health.lanes.breaker("").openings == 0
     assert bench.d.tally.states == {RowState.ACCEPTED: 300}
     assert len(run.left) <= 300 / 0.8 + 1
 

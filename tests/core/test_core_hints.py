@@ -50,6 +50,7 @@ def test_without_the_header_nothing_is_asked() -> None:
     ("value", "wait_s"),
     [
         ("Fri, 31 Dec 2027 12:00:30 GMT", 30.0),
+        ("Fri, 31 Dec 2027 12:00:01 GMT", 1.0),
         ("Friday, 31-Dec-27 12:00:30 GMT", 30.0),
         ("Fri Dec 31 12:00:30 2027", 30.0),
         ("Sat Jan  1 12:00:30 2028", 86_430.0),

@@ -182,6 +182,10 @@ def test_an_answer_is_judged_by_its_row_of_the_matrix(status: int, answer: Answe
     assert verdict.http_status == status
 
 
+def test_the_constant_is_that_of_the_design() -> None:
+    assert FORBIDDEN_IS_THE_ROW == 20
+
+
 @pytest.mark.parametrize(
     ("status", "accepted", "expected"),
     [

@@ -12,7 +12,8 @@ from bulkpatch.model import RowState
 
 ARROWS = {
     "pending": "in_flight planned noop skipped rejected exhausted unknown",
-    "in_flight": "pending accepted verified unverified rejected exhausted unknown",
+    "in_flight": "pending accepted verified unverified rejected skipped exhausted unknown",
+    "unknown": "accepted exhausted",
 }
 """The contract's drawing, written down a second time."""
 

@@ -55,6 +55,10 @@ def assert_held(left: list[float], rate: str) -> None:
     assert most_in(left, float(held.unit_s)) <= held.count
 
 
+def test_the_rate_is_used_to_within_half_a_per_cent_and_little_is_made_up() -> None:
+    assert (PACE_SHARE, WINDOW_SLACK_S, CATCH_UP_S) == (0.995, 0.002, 0.005)
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     rate=RATES,

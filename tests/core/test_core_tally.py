@@ -17,8 +17,8 @@ from bulkpatch.model import RowState
     ("state", "tried", "failed", "accepted"),
     [
         (RowState.ACCEPTED, 1, 0, 1),
-        (RowState.VERIFIED, 1, 0, 0),
-        (RowState.UNVERIFIED, 1, 1, 0),
+        (RowState.VERIFIED, 1, 0, 1),
+        (RowState.UNVERIFIED, 1, 1, 1),
         (RowState.REJECTED, 1, 1, 0),
         (RowState.EXHAUSTED, 1, 1, 0),
         (RowState.UNKNOWN, 1, 1, 0),
@@ -56,11 +56,11 @@ def test_earlier_processes_are_counted_as_rows_and_not_held_against_this_one() -
 def test_the_rate_is_that_of_the_last_five_seconds() -> None:
     tally = Tally({})
     for tenth in range(100):
-        tally.send(tenth / 10)
+        tally.send(1000 + tenth / 10)
     assert tally.sends == 100
-    assert tally.rate(9.9) == pytest.approx(10.0)
-    assert tally.rate(12.4) == pytest.approx(5.0)
-    assert tally.rate(9.9 + RATE_WINDOW_S) == 0.0
+    assert tally.rate(1009.9) == pytest.approx(10.0)
+    assert tally.rate(1012.4) == pytest.approx(5.0)
+    assert tally.rate(1009.95 + RATE_WINDOW_S) == 0.0
     assert tally.sends == 100
 
 
@@ -78,8 +78,8 @@ def test_a_run_that_has_just_begun_shows_no_wild_rate(now_s: float, rate: float)
     """Four requests at once are four a second at most."""
     tally = Tally({})
     for _ in range(4):
-        tally.send(0.0)
-    assert tally.rate(now_s) == pytest.approx(rate, rel=0.001)
+        tally.send(1000.0)
+    assert tally.rate(1000.0 + now_s) == pytest.approx(rate, rel=0.001)
 
 
 def test_nothing_sent_is_no_rate_and_nothing_settled_no_latency() -> None:

@@ -9,9 +9,10 @@ from cyclopts import Parameter
 
 from bulkpatch import api
 from bulkpatch.cli.settings import Common
-from bulkpatch.cli.showing import plan_lines
+from bulkpatch.cli.showing import plan_document, plan_lines
 from bulkpatch.cli.speaking import say, say_json, tell
 from bulkpatch.cli.wiring import options_of
+from bulkpatch.errors import ExitCode
 
 _COMMON = Common()
 
@@ -22,7 +23,7 @@ def check(
     output: Annotated[Literal["text", "json"], Parameter(alias="-o", help="Form of the result.")] = "text",
     common: Common = _COMMON,
 ) -> int:
-    """Parse a job and every row of its input; report all errors at once. Touches neither secrets nor network.
+    """Parse the job and every row of its input; report all errors at once. Touches neither secrets nor network.
 
     Parameters
     ----------
@@ -39,40 +40,28 @@ def check(
     return 0
 
 
-def plan(
+def plan(  # noqa: PLR0913  (the options of one command)
     job: Path,
     *,
+    out: Annotated[Path | None, Parameter(alias="-o", help="Keep the plan here, to be run once: FILE.bpplan.")] = None,
     offline: Annotated[bool, Parameter(negative="", help="Do not read the fleet.")] = False,
     json: Annotated[bool, Parameter(negative="", help="One JSON object on stdout.")] = False,
+    detailed_exitcode: Annotated[bool, Parameter(negative="", help="Exit 5 if there is work to do.")] = False,
+    simulate: Annotated[bool, Parameter(negative="", help="Read an embedded simulator of the API.")] = False,
     common: Common = _COMMON,
 ) -> int:
-    """Show what a job would do: its bodies, its cost and its limits. Sends nothing.
+    """Show what a job would do, against the live fleet: changes, cost, waves. Writes nothing to the API.
 
     Parameters
     ----------
     job
         The job file.
     """
-    made = api.plan(job, options_of(common))
-    if not offline:
-        tell("note: the fleet is not read yet; this is the plan as --offline makes it")
+    made = api.plan(job, options_of(common, simulate=simulate), offline=offline, out=out)
     if json:
-        document = {
-            "job": made.job.name,
-            "rows": made.rows,
-            "sends": made.sends,
-            "left_out": made.left_out,
-            "fields": dict(made.fields),
-            "secret_references": made.references,
-            "seconds": made.seconds,
-            "bound_by": made.bound_by,
-            "guard": made.guard_text,
-            "sample": [
-                {"row": op.row, "destination_id": op.destination_id, "body": op.body.decode()} for op in made.sample
-            ],
-            "warnings": list(made.warnings),
-        }
-        say_json("bulkpatch.plan/1", document)
+        say_json("bulkpatch.plan/1", plan_document(made))
     else:
         say(*plan_lines(made))
-    return 0
+        if out is not None:
+            say(f"  kept in      {out}; run it once: bulkpatch run {out}")
+    return int(ExitCode.WORK_TO_DO if detailed_exitcode and made.sends else ExitCode.DONE)

@@ -19,23 +19,24 @@ _COMMON = Common()
 _SENDING = Sending()
 
 
-def run(
+def run(  # noqa: PLR0913  (the options of one command)
     job: Path,
     *,
+    dry_run: Annotated[bool, Parameter(negative="", help="Read the fleet and report; write nothing.")] = False,
     simulate: Annotated[bool, Parameter(negative="", help="Send to an embedded simulator of the API.")] = False,
     faults: Annotated[str, Parameter(help="Faults of the simulator: none, some, rough, or 500=0.03,…")] = "none",
     common: Common = _COMMON,
     sending: Sending = _SENDING,
 ) -> int:
-    """Plan a job, ask, then send it.
+    """Plan a job, ask, then send it; or do exactly what a saved plan says.
 
     Parameters
     ----------
     job
-        The job file.
+        The job file, or a plan that `bulkpatch plan -o` kept.
     """
-    confirm = consent(sending, quiet=common.quiet, simulate=simulate)
-    return _ended(api.run(job, options_of(common, sending, simulate=simulate, faults=faults, confirm=confirm)))
+    asked = consent(sending, quiet=common.quiet, simulate=simulate, dry_run=dry_run)
+    return _ended(api.run(job, options_of(common, sending, simulate=simulate, dry_run=dry_run, faults=faults, **asked)))
 
 
 def resume(run: str, *, common: Common = _COMMON, sending: Sending = _SENDING) -> int:
@@ -46,7 +47,7 @@ def resume(run: str, *, common: Common = _COMMON, sending: Sending = _SENDING) -
     run
         A run id, a folder, or latest.
     """
-    return _ended(api.resume(run, options_of(common, sending, confirm=consent(sending, quiet=True))))
+    return _ended(api.resume(run, options_of(common, sending, **consent(sending, quiet=True))))
 
 
 def retry(
@@ -63,7 +64,7 @@ def retry(
     run
         A run id, a folder, or latest.
     """
-    options = options_of(common, sending, confirm=consent(sending, quiet=common.quiet))
+    options = options_of(common, sending, **consent(sending, quiet=common.quiet))
     return _ended(api.retry(run, options, _states(only) if only else api.RETRIED))
 
 

@@ -1,0 +1,104 @@
+"""What can be asked about runs: where they stand, what happened to a row, the report once more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, assert_never
+
+from bulkpatch.api.opened import open_job
+from bulkpatch.api.options import Options
+from bulkpatch.api.session import cells_of
+from bulkpatch.engine.asking import ControlAct, ControlReply, ControlRequest, ask
+from bulkpatch.errors import InvalidInput, Problem
+from bulkpatch.ledger.folder import resolve_run
+from bulkpatch.ledger.lock import RunLock, read_holder
+from bulkpatch.ledger.opening import open_ledger
+from bulkpatch.model import Intent, Outcome, Passed, RowEvent, Setback, Settlement, Sight
+from bulkpatch.report.write import ReportFiles, write_report
+from bulkpatch.secrets.redaction import LiveRedactor
+
+
+def rebuild_report(run_name: str, options: Options) -> ReportFiles:
+    """Write the report files again, from the ledger and the input."""
+    folder = resolve_run(options.report_dir, run_name)
+    with RunLock(folder):
+        ledger = open_ledger(folder)
+        try:
+            try:
+                opened = open_job(Path(ledger.header().job_path), options, with_key=False)
+                cells = cells_of(opened) if opened.rows.input_sha256 == ledger.header().input_sha256 else None
+                id_column = opened.job.input.id
+            except InvalidInput:
+                cells, id_column = None, "destination_id"
+            return write_report(ledger, folder, redactor=LiveRedactor(), cells=cells, id_column=id_column)
+        finally:
+            ledger.close()
+
+
+def status(run_name: str, report_dir: Path) -> dict[str, Any]:
+    """Where a run stands: its ``run.json``, and who works on it now. Never touches the ledger."""
+    folder = resolve_run(report_dir, run_name)
+    holder = read_holder(folder)
+    try:
+        stands = dict(json.loads((folder / "run.json").read_text("utf-8")))
+    except (OSError, ValueError):
+        stands = {"run_id": folder.name, "state": "seeding" if holder else "never began", "counts": {}}
+    if stands.get("state") == "running" and holder is None:
+        stands["state"] = "ended without a word"
+        stands["reason"] = f"its process is gone; resume it: bulkpatch resume {folder.name}"
+    stands["holder"] = f"process {holder.pid} on {holder.host}" if holder else None
+    stands["folder"] = str(folder)
+    return stands
+
+
+def story(run_name: str, destination_id: str, report_dir: Path) -> Sequence[str]:
+    """All that happened to one destination in a run, in order, in lines."""
+    folder = resolve_run(report_dir, run_name)
+    with RunLock(folder):
+        ledger = open_ledger(folder)
+        told = ledger.story(destination_id)
+        ledger.close()
+    if not told:
+        raise InvalidInput([Problem(code="BP120", message=f"no row of {folder.name} has this id")])
+    return [line for row, events in told for line in (f"row {row}  {destination_id}", *map(_event_line, events))]
+
+
+def _event_line(event: RowEvent) -> str:
+    at = datetime.fromtimestamp(event.at_us / 1e6, UTC).strftime("%H:%M:%S.%f")[:-3]
+    match event:
+        case Sight():
+            return f"  {at}  seen: {_seen(event)}"
+        case Settlement():
+            return f"  {at}  settled later: {event.state}: {event.code} {event.error or ''}".rstrip()
+        case _:
+            head = f"  {at}  attempt {event.attempt}  {event.stage}"
+    match event:
+        case Passed():
+            return f"{head}  passed" + (f": {event.code}" if event.code else "")
+        case Intent():
+            return f"{head}  about to be sent"
+        case Setback():
+            return f"{head}  {event.code} {event.error}; waits {event.wait_us / 1e6:.2f} s"
+        case Outcome():
+            return f"{head}  {event.state}" + (f": {event.code} {event.error}" if event.code else "")
+        case _:
+            assert_never(event)
+
+
+def _seen(sight: Sight) -> str:
+    if not sight.found:
+        return "nothing is known of it" if sight.found is None else "there is no such destination"
+    return f"vendor {sight.vendor}, recipient {sight.recipient_id}, updated {sight.updated_at}"
+
+
+def control(act: ControlAct, run_name: str, report_dir: Path, *, actor: str, argument: str = "") -> ControlReply:
+    """Ask the process that works on a run now to do something.
+
+    Raises ``Mismatch`` (BP611) where nobody works on it.
+    """
+    folder = resolve_run(report_dir, run_name)
+    request = ControlRequest(act=act, run_id=folder.name, actor=actor, argument=argument)
+    return ask(folder, request)

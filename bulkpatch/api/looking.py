@@ -1,0 +1,96 @@
+"""Reads the fleet, before a run or for a plan, and compares every row with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bulkpatch import __version__
+from bulkpatch.api.diffing import Differ, LiveView
+from bulkpatch.api.opened import Opened
+from bulkpatch.api.options import Options
+from bulkpatch.api.pacing import Pace
+from bulkpatch.engine.reading import Reader, Turns
+from bulkpatch.engine.survey import survey
+from bulkpatch.ledger.sightings import TemporarySightings
+from bulkpatch.model import Limits
+from bulkpatch.ports import Ledger, Source, Transport
+from bulkpatch.transport.dry import DryTransport
+from bulkpatch.transport.factory import open_transport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """How the API is reached and at what pace."""
+
+    opened: Opened
+    base_url: str
+    limits: Limits
+    pace: Pace
+    options: Options
+
+    def transport(self) -> Transport:
+        """A new one: connections belong to one event loop."""
+        key = self.opened.key
+        assert key is not None  # noqa: S101  (whoever asks the API has its key)
+        return open_transport(
+            self.opened.job.transport,
+            base_url=self.base_url,
+            key=key,
+            concurrency=self.limits.concurrency,
+            clock=self.options.clock,
+            user_agent=f"bulkpatch/{__version__}",
+        )
+
+    def reader(self, transport: Transport) -> Reader:
+        """Asks through ``transport`` at this pace."""
+        return Reader(
+            transport=transport,
+            ceiling=self.pace.ceiling,
+            clock=self.options.clock,
+            draw=self.options.draw,
+            limits=self.limits,
+            turns=Turns(self.pace.pacer, self.pace.speed),
+        )
+
+
+def look(fleet: Fleet, ledger: Ledger, source: Source, *, dry_run: bool) -> LiveView:
+    """Read what the pending rows of ``ledger`` are about, and put on record what was seen and what follows.
+
+    Raises ``KeyRefused`` and ``Unreachable``; nothing was written to the API, which this could not do.
+    """
+    job, clock = fleet.opened.job, fleet.options.clock
+    sightings = TemporarySightings()
+    try:
+        paths: set[str] = set(job.expect)
+
+        def wanted(first: int, last: int) -> Sequence[int]:
+            return [row.row for row in ledger.pending_between(first, last)]
+
+        for batch in source.operations(wanted):
+            sightings.want(operation.destination_id for operation in batch)
+            paths.update(path for operation in batch for path in operation.fields)
+        known, reads = asyncio.run(_survey(fleet, sightings, sorted(paths)))
+        differ = Differ(
+            ledger,
+            sightings,
+            known=known,
+            expect=dict(job.expect),
+            at_us=clock.wall_us(),
+            dry_run=dry_run,
+            redactor=fleet.opened.redactor,
+        )
+        return differ.run(source, reads=reads)
+    finally:
+        sightings.close()
+
+
+async def _survey(fleet: Fleet, sightings: TemporarySightings, paths: Sequence[str]) -> tuple[bool, int]:
+    transport = DryTransport(fleet.transport())
+    try:
+        async with fleet.reader(transport) as reader:
+            known = await survey(reader, sightings, paths, concurrency=fleet.limits.concurrency)
+            return known, reader.reads
+    finally:
+        await transport.aclose()

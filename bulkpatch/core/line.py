@@ -1,0 +1,98 @@
+"""Who is next: rows in order, but for those whose vendor is held back or whose customer has enough under way."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+
+from bulkpatch.core.lanes import Lanes
+from bulkpatch.core.queueing import DROPPED, Queue
+from bulkpatch.core.recipients import Recipients
+from bulkpatch.core.work import Work
+
+
+class Line:
+    """The queue of rows behind ``lanes`` and ``recipients``."""
+
+    def __init__(self, lanes: Lanes, recipients: Recipients) -> None:
+        self._lanes = lanes
+        self._recipients = recipients
+        self._queue = Queue()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def wants(self, count: int) -> bool:
+        """Whether fewer than ``count`` rows wait for their turn, and more may come.
+
+        While a lane is held more do come, in search of others; what does not fit is found again later.
+        """
+        return self._queue.fresh < count and (not self._queue.is_full or self._lanes.waiting)
+
+    def add(self, works: Iterable[Work]) -> None:
+        """Rows behind all others. What was begun by a process before counts for its recipient."""
+        for work in works:
+            if work.begun:
+                self._recipients.begun(work)
+            self._queue.add([work])
+
+    def put_back(self, work: Work) -> None:
+        """A row that is next again."""
+        self._queue.put_back(work)
+
+    def retry(self, work: Work, at_s: float) -> None:
+        """A row that waits until ``at_s``."""
+        self._queue.retry(work, at_s)
+
+    def next(self, now_s: float) -> Work | None:
+        """The next row that may go now; it takes its place in its lane and at its recipient."""
+        work = self._probe(now_s) or self._queue.next(now_s, lambda one: self._barred(one, now_s))
+        if work is not None:
+            self._lanes.entered(work.lane)
+            self._recipients.entered(work)
+        return work
+
+    def _probe(self, now_s: float) -> Work | None:
+        for lane in self._lanes.probes(now_s):
+            for work in self._queue.unpark(lane, 1):
+                return work
+        return None
+
+    def _barred(self, work: Work, now_s: float) -> Hashable | None:
+        """The lane or the recipient for which ``work`` has to wait, or None."""
+        if self._lanes.breaker(work.lane).spent:
+            return DROPPED
+        if not self._lanes.lets_through(work.lane, now_s):
+            return work.lane
+        recipient = self._recipients.bars(work)
+        return None if recipient is None else ("recipient", recipient)
+
+    def leave(self, work: Work) -> None:
+        """``work`` gives its places back."""
+        self._lanes.left(work.lane)
+        self._recipients.left(work)
+
+    def make_way(self, work: Work) -> None:
+        """Another row of the recipient may go, now that all of ``work`` is counted."""
+        for waiting in self._queue.unpark(("recipient", work.known.recipient_id), 1):
+            self._queue.put_back(waiting)
+
+    def free(self, lane: str) -> None:
+        """The rows of ``lane`` may go again, in their order."""
+        for waiting in [*self._queue.unpark(lane)][::-1]:
+            self._queue.put_back(waiting)
+
+    def drop(self, lane: str) -> None:
+        """The rows of ``lane`` will not go in this process; the ledger has them as pending."""
+        for _ in self._queue.unpark(lane):
+            pass
+
+    def left_behind(self) -> bool:
+        """Whether rows were let go of that may go by now; asking forgets it."""
+        again = self._queue.left_behind and not len(self._queue) and not self._lanes.waiting
+        if again:
+            self._queue.left_behind = False
+        return again
+
+    def wakes_at(self) -> float:
+        """When the first row that waits for another attempt is due."""
+        return self._queue.wakes_at()

@@ -1,0 +1,2 @@
+-- What the seal of a saved plan covers.
+SELECT * FROM row ORDER BY row
