@@ -125,6 +125,7 @@ def test_no_other_http_error_is_a_verdict(status: int) -> None:
     [
         ({"error": ERROR}, ("The destination refused the sign-in.", "PRQL-PVER", "third_party")),
         ({"error": {"title": "T", "message": ""}}, ("T", None, None)),
+        ({"error": {"error": "E", "title": "T"}}, ("T", None, None)),
         ({"error": {"error": "E", "blame": 5}}, ("E", None, None)),
         ({"error": {"error_code": "C", "blame": "host"}, "message": "M"}, ("M", "C", "host")),
         ({"error": "text"}, ("text", None, None)),
