@@ -49,7 +49,7 @@ def _main(argv: list[str]) -> int:
         return ExitCode.INVALID
     from cyclopts.exceptions import CycloptsError  # noqa: PLC0415  (imported late: --help comes at once)
 
-    from bulkpatch.cli.speaking import refuse_command_line, refused  # noqa: PLC0415
+    from bulkpatch.cli.speaking import refuse_command_line, refused, tell  # noqa: PLC0415
     from bulkpatch.secrets.hygiene import harden_process, install_excepthook  # noqa: PLC0415
     from bulkpatch.secrets.redaction import LiveRedactor  # noqa: PLC0415
 
@@ -62,6 +62,7 @@ def _main(argv: list[str]) -> int:
     except BulkpatchError as error:
         return refused(error)
     except KeyboardInterrupt:
+        tell("", "Interrupted at once. A run that was under way is safe: bulkpatch resume latest")
         return ExitCode.SIGINT
     except BrokenPipeError:
         code = ExitCode.DONE  # a result that nobody wants to read to its end

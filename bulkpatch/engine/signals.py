@@ -29,7 +29,7 @@ def two_step(engine: Engine) -> Iterator[None]:
         if len(seen) > 1:
             engine.quit()
             return
-        reason = f"{number.name}: waiting for what is in flight"
+        reason = f"{number.name}: nothing new is sent, what is in flight is finished"
         engine.stop(Stop(why=Why.SIGNAL, code="BP503", reason=reason, exit_code=_EXIT_CODES[number]))
 
     try:

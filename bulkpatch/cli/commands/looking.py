@@ -113,7 +113,7 @@ def _status_lines(stands: dict[str, Any]) -> list[str]:
     if stands.get("holder"):
         lines.append(f"  worked on by {stands['holder']}")
     if stands.get("reason"):
-        lines.append(f"  {stands['reason']} [{stands.get('code')}]")
+        lines.append(f"  {stands['reason']}" + (f" [{stands['code']}]" if stands.get("code") else ""))
     return lines
 
 
