@@ -519,6 +519,122 @@ def test_row_62_many_row_groups_are_read_in_order(tmp_path: Path) -> None:
     assert [(one.row, one.destination_id) for one in operations] == [(at + 1, f"d{at}") for at in range(2_000)]
 
 
+# ── what the matrix does not list ────────────────────────────────────────────────────────────
+
+
+@each_separated
+def test_lines_that_end_with_cr_alone_are_told(tmp_path: Path, kind: str, separator: str) -> None:
+    """In a file of such lines, and at the first one of others: what follows cannot be told apart."""
+    rows = [f"destination_id{separator}name", f"no id{separator}x", f"b{separator}y", f"no id{separator}z"]
+    whole = problem_of(tmp_path, "\r".join(rows) + "\r", kind=kind)
+    assert_told(whole, "BP212", "the lines end with CR alone", fix="LF or CRLF", kind=kind)
+    before, one = problems_of(tmp_path, "\n".join(rows[:3]) + "\r" + rows[3], kind=kind)
+    assert before.code == "BP214"
+    assert_told(one, "BP212", "a line ends with CR alone", kind=kind, line=3, column="name")
+    large = problem_of(tmp_path, ("\r".join(rows) + "\r") * 1_000, kind=kind)
+    assert large.code == "BP212"
+
+
+@each_separated
+def test_a_line_break_in_quotes_may_be_any(tmp_path: Path, kind: str, separator: str) -> None:
+    content = f'destination_id{separator}name\r\na{separator}"x\ry\r\nz\n"\r\nb{separator}w\r\n'
+    operations = operations_of(tmp_path, content, kind=kind)
+    assert [json.loads(one.body)["destination"]["name"] for one in operations] == ["x\ry\r\nz\n", "w"]
+    assert [one.line for one in operations] == [2, 5]
+
+
+@each_separated
+def test_a_row_of_another_width_is_told(tmp_path: Path, kind: str, separator: str) -> None:
+    rows = [["destination_id", "name"], ["a", "x", "y"], ["b"], ["c", "z"], ["d", "z", ""]]
+    long, short, last = problems_of(tmp_path, "".join(separator.join(row) + "\n" for row in rows), kind=kind)
+    assert_told(long, "BP207", "the row has 3 cells, and the header 2", kind=kind, line=2, row=1)
+    assert_told(short, "BP207", "the row has 1 cell, and the header 2", kind=kind, line=3, row=2)
+    assert_told(last, "BP207", "the row has 3 cells", kind=kind, line=5, row=4)
+
+
+@each_format
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("na\u200bme", "not seen: U+200B"),
+        ("na\u00a0me", "not seen: U+00A0"),
+        ("na\x1b[31mme", "not seen: U+001B"),
+        ("\ufeffname", "not seen: U+FEFF"),
+        ("*", "is a pattern"),
+        ("^name$", "is a pattern"),
+        ("^.*$", "is a pattern"),
+    ],
+)
+def test_a_name_that_is_not_what_it_seems_is_refused(tmp_path: Path, kind: str, name: str, words: str) -> None:
+    table = {"destination_id": ["a"], "name": ["x"], name: ["y"]}
+    problem = problem_of(
+        tmp_path, table, kind=kind, options=f"labels = [{json.dumps(name)}]" if name[0] in "*^" else ""
+    )
+    assert_told(problem, "BP206", words, kind=kind, line=1 if kind in {"csv", "tsv"} else None)
+    assert "\x1b" not in problem.message + problem.hint
+
+
+@each_format
+def test_a_column_called_like_an_object_is_shown_its_fields(tmp_path: Path, kind: str) -> None:
+    problem = problem_of(tmp_path, {"destination_id": ["a"], "postgres": ["b"], "name": ["c"]}, kind=kind)
+    assert_told(problem, "BP215", 'unknown column "postgres"', fix="such as postgres.host", kind=kind)
+
+
+@each_format
+def test_two_columns_for_one_field_are_refused(tmp_path: Path, kind: str) -> None:
+    table = {"destination_id": ["a"], "title": ["b"], "name": ["c"]}
+    problem = problem_of(tmp_path, table, kind=kind, options='[input.columns]\ntitle = "name"')
+    assert_told(problem, "BP215", '"title" and "name" set the same field name', kind=kind)
+
+
+@each_format
+@pytest.mark.parametrize(
+    ("options", "patch"),
+    [
+        ('labels = ["custmer"]', ""),
+        ('[input.columns]\ncustmer = "postgres.host"', ""),
+        ("", 'postgres.host = { column = "custmer" }'),
+        ("", 'postgres.password_auth.password = { secret = "env:PW_{custmer}" }'),
+        ("where = \"custmer = 'x'\"", ""),
+    ],
+)
+def test_a_column_of_the_job_that_is_not_there_is_named(tmp_path: Path, kind: str, options: str, patch: str) -> None:
+    table = {"destination_id": ["a"], "name": ["b"], "_bp_customer": ["c"], "customer": ["d"]}
+    labels = "" if options.startswith("labels") else 'labels = ["customer"]\n'
+    problems = problems_of(tmp_path, table, kind=kind, options=labels + options, patch=patch)
+    missing = next(problem for problem in problems if problem.code == "BP228")
+    assert_told(missing, "BP228", '"custmer"', fix='Did you mean "customer"?', kind=kind)
+
+
+@pytest.mark.parametrize(
+    "line", ['{"destination_id":"a","name":"x","name":"y"}', '{"destination_id":"a","name":NaN}', "{", "5"]
+)
+def test_an_ndjson_line_that_could_be_read_in_two_ways_is_refused(tmp_path: Path, line: str) -> None:
+    good = '{"destination_id":"g","name":"x"}'
+    problem = problem_of(tmp_path, f"{good}\n{line}\n{good}\n", kind="ndjson")
+    assert_told(problem, "BP220", "", fix="one JSON object", kind="ndjson", line=2, row=2)
+
+
+def test_an_ndjson_file_with_a_key_a_row_is_stopped_at_the_limit(tmp_path: Path) -> None:
+    lines = "".join(f'{{"destination_id":"a","k{at}":1}}\n' for at in range(5_000))
+    assert_told(problem_of(tmp_path, lines, kind="ndjson"), "BP211", "more than 512 columns", kind="ndjson")
+
+
+def test_a_header_cell_of_any_size_is_shown_cut(tmp_path: Path) -> None:
+    problem = problem_of(tmp_path, f'destination_id,name,"{"Q" * 200_000}"\na,b,c\n')
+    assert_told(problem, "BP215", "unknown column")
+    assert "Q" * 41 not in everything(problem)
+
+
+@each_typed
+def test_damaged_records_are_told_without_what_polars_says_of_them(tmp_path: Path, kind: str) -> None:
+    table = ids(*(f"d{at}" for at in range(300)))
+    whole = write_table(tmp_path / f"good.{kind}", table).read_bytes()
+    middle = len(whole) // 2 if kind == "arrow" else 60
+    problem = problem_of(tmp_path, whole[:middle] + bytes(40) + whole[middle + 40 :], kind=kind)
+    assert_told(problem, "BP220", "damaged", fix="Write it again", kind=kind)
+
+
 # ── finding and opening it ───────────────────────────────────────────────────────────────────
 
 
