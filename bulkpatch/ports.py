@@ -67,12 +67,28 @@ class Ceiling(Protocol):
         ...
 
 
-class Ledger(Protocol):
-    """The durable truth about one run. One thread at a time calls it; what returned is on disk."""
+class ReadLedger(Protocol):
+    """What reports read of a run."""
 
     def header(self) -> RunHeader:
         """What the run was started from."""
         ...
+
+    def counts(self) -> Mapping[RowState, int]:
+        """Rows by state: outcomes, and ``pending`` or ``in_flight`` for the rest; followers count as their lead."""
+        ...
+
+    def acts(self) -> Sequence[Act]:
+        """What was done to the run, in order."""
+        ...
+
+    def outcome_rows(self, batch: int = 50_000) -> Iterator[Sequence[OutcomeRow]]:
+        """Every input row in input order, in batches of at most ``batch``."""
+        ...
+
+
+class Ledger(ReadLedger, Protocol):
+    """The durable truth about one run. One thread at a time calls it; what returned is on disk."""
 
     def commit(self, records: Sequence[Record]) -> None:
         """Make all of ``records`` durable, in order, or none. A second outcome for a row is refused."""
@@ -98,20 +114,8 @@ class Ledger(Protocol):
         """Input rows in one of ``states``, ascending; ``not_attempted`` means without an outcome."""
         ...
 
-    def counts(self) -> Mapping[RowState, int]:
-        """Rows by state: outcomes, and ``pending`` or ``in_flight`` for the rest; followers count as their lead."""
-        ...
-
     def recent_sends(self, since_us: int) -> Sequence[tuple[int, float]]:
         """``(at_us, at_s)`` of the intents since ``since_us``, ascending."""
-        ...
-
-    def acts(self) -> Sequence[Act]:
-        """What was done to the run, in order."""
-        ...
-
-    def outcome_rows(self, batch: int = 50_000) -> Iterator[Sequence[OutcomeRow]]:
-        """Every input row in input order, in batches of at most ``batch``."""
         ...
 
     def story(self, destination_id: str) -> Sequence[tuple[int, Sequence[RowEvent]]]:

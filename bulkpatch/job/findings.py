@@ -15,6 +15,8 @@ Report: TypeAlias = Callable[[Problem], None]
 
 PROBLEMS_MAX: Final = 1_000
 """Problems that are listed, and warnings; beyond them they are counted. Nobody mends a thousand by hand."""
+STRETCH_PROBLEMS_MAX: Final = 100_000
+"""Problems that are held to be put in order; a stretch of rows that are all wrong, several times over, has fewer."""
 
 
 def refuse(code: str, message: str, *, hint: str = "", file: str | None = None, line: int | None = None) -> NoReturn:
@@ -35,6 +37,8 @@ class Gathered:
         """Take note of ``problem``."""
         if not problem.warning:
             self._stretch.append(problem)
+            if len(self._stretch) == STRETCH_PROBLEMS_MAX:
+                self.end_stretch()
         elif len(self.warnings) < PROBLEMS_MAX:
             self.warnings.append(problem)
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, Final
 
 from bulkpatch.job.findings import refuse
+from bulkpatch.job.frames import one_line
 from bulkpatch.job.sniff import GZIP
 from bulkpatch.job.spec import Job
 from bulkpatch.model import InputFile
@@ -30,6 +31,8 @@ STDIN_BYTES_MAX: Final = 16 << 30
 """Bytes taken from standard input: ten million rows are about one tenth of it."""
 UNPACKED_BYTES_MAX: Final = 1 << 30
 """Bytes that a compressed input may become; a small file can hold any number."""
+PATH_CHARS_MAX: Final = 4096
+"""Characters of a path in a message: the system's own limit, since the end of a path says most."""
 _DEVICES: Final = frozenset({Path("/dev"), Path("/dev/fd")})
 FILES_MAX: Final = 10_000
 """Files of one glob; more are nearly always a wrong pattern."""
@@ -127,8 +130,8 @@ def find(job: Job, *, stdin: BinaryIO | None, spool: Path | None, decompress: bo
         found = glob(written, root_dir=job.folder, recursive=True)  # noqa: PTH207  (the pattern may be a whole path)
         paths = [job.folder / one for one in sorted(found)[: FILES_MAX + 1]]
     if not paths or len(paths) > FILES_MAX:
-        refuse("BP201", f"the pattern matches {'no file' if not paths else 'over 10,000 files'}", file=str(path))
-    return tuple(_source(each, str(each), _suffix(each), decompress=decompress) for each in paths)
+        refuse("BP201", f"the pattern matches {'no file' if not paths else 'over 10,000 files'}", file=_shown(path))
+    return tuple(_source(each, _shown(each), _suffix(each), decompress=decompress) for each in paths)
 
 
 def keep(source: Source, path: Path) -> None:
@@ -148,6 +151,11 @@ def _source(path: Path, shown: str, suffix: str, *, decompress: bool) -> Source:
     return Source(path=path, shown=shown, suffix=suffix, identity=_identity(facts), packed=True)
 
 
+def _shown(path: Path) -> str:
+    """``path`` as messages name it: whole, on one line."""
+    return one_line(str(path), limit=PATH_CHARS_MAX)
+
+
 def _suffix(path: Path) -> str:
     """What the name says the file is, apart from ``.gz``."""
     name = path.name.lower().removesuffix(".gz")
@@ -157,6 +165,7 @@ def _suffix(path: Path) -> str:
 def _stat(path: Path, shown: str) -> os.stat_result:
     """The facts of a regular file. A device or pipe is never opened: that could block, or eat what it holds."""
     try:
+        str(path).encode()
         facts = path.stat()
     except (OSError, ValueError) as error:
         refuse("BP201", f"the input cannot be read: {_in_words(error)}", file=shown)
@@ -171,7 +180,7 @@ def _identity(facts: os.stat_result) -> tuple[int, int, int, int]:
 
 
 def _in_words(error: OSError | ValueError) -> str:
-    return (error.strerror or "").lower() if isinstance(error, OSError) else "the name holds a NUL"
+    return (error.strerror or "").lower() if isinstance(error, OSError) else "its name holds a NUL, or is no UTF-8"
 
 
 def _spooled(stdin: BinaryIO | None, spool: Path | None) -> Path:

@@ -12,7 +12,7 @@ import polars as pl
 
 from bulkpatch.errors import LedgerFailed
 from bulkpatch.model import OutcomeRow, RowState, RunHeader
-from bulkpatch.ports import Ledger
+from bulkpatch.ports import ReadLedger
 from bulkpatch.prequel.replies import Facts, decode_facts, parse_time
 from bulkpatch.report.columns import INSTANT, LABEL_PREFIX, MODELS, REPLY, SEND, outcome_schema
 
@@ -65,12 +65,12 @@ def finality(header: RunHeader) -> Finality:
     return Finality.OPEN if header.dry_run else Finality.STOPPED
 
 
-def outcome_frames(ledger: Ledger, *, final: Finality) -> Iterator[pl.DataFrame]:
+def outcome_frames(ledger: ReadLedger, *, final: Finality) -> Iterator[pl.DataFrame]:
     """The outcomes of every input row in input order, in the columns of ``outcome_schema``."""
     return (outcomes for outcomes, _ in report_frames(ledger, final=final))
 
 
-def model_frames(ledger: Ledger) -> Iterator[pl.DataFrame]:
+def model_frames(ledger: ReadLedger) -> Iterator[pl.DataFrame]:
     """One row per input row and model of its destination's last transfer, in the columns of ``MODELS``.
 
     A destination that the input names twice stands there twice.
@@ -78,7 +78,7 @@ def model_frames(ledger: Ledger) -> Iterator[pl.DataFrame]:
     return (models for _, models in report_frames(ledger, final=Finality.OPEN))
 
 
-def report_frames(ledger: Ledger, *, final: Finality) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+def report_frames(ledger: ReadLedger, *, final: Finality) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """``outcome_frames`` and ``model_frames`` of the same rows side by side, each reply decoded once.
 
     Raises ``LedgerFailed`` where the ledger holds what no version of bulkpatch wrote.

@@ -11,7 +11,7 @@ from typing import Any, Final
 import polars as pl
 
 from bulkpatch.model import Act, RowState, RunHeader
-from bulkpatch.ports import Ledger
+from bulkpatch.ports import ReadLedger
 from bulkpatch.report.columns import DONE, FAILED
 from bulkpatch.report.group import MOVED, once, readable, scan, total
 from bulkpatch.report.tables import SCHEMA_ID
@@ -32,7 +32,7 @@ _UNSETTLED: Final = (RowState.PENDING, RowState.IN_FLIGHT, RowState.NOT_ATTEMPTE
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def overview(ledger: Ledger, outcomes: Path | pl.LazyFrame) -> dict[str, Any]:
+def overview(ledger: ReadLedger, outcomes: Path | pl.LazyFrame) -> dict[str, Any]:
     """What became of the run, as values that JSON can hold.
 
     ``outcomes`` is the run's ``outcomes.parquet`` (or a frame of that shape), from which all counts come. Transfers

@@ -11,7 +11,7 @@ import polars as pl
 
 from bulkpatch.errors import Broken
 from bulkpatch.model import RowState, RunResult
-from bulkpatch.ports import Ledger, Redactor
+from bulkpatch.ports import ReadLedger, Redactor
 from bulkpatch.report.columns import MODELS, outcome_schema
 from bulkpatch.report.failures import FILE, CellSource, write_failures
 from bulkpatch.report.files import disk_faults, publish, workspace
@@ -39,7 +39,7 @@ class ReportFiles:
 
 
 def write_report(  # noqa: PLR0913  (the seams that its one caller wires)
-    ledger: Ledger,
+    ledger: ReadLedger,
     folder: Path,
     *,
     redactor: Redactor,
@@ -106,7 +106,7 @@ def _incomplete(message: str) -> Broken:
     return Broken("BP903", message, hint="The ledger was not touched; keep the folder and report this.")
 
 
-def _write_tables(ledger: Ledger, room: Path, final: Finality, redactor: Redactor) -> None:
+def _write_tables(ledger: ReadLedger, room: Path, final: Finality, redactor: Redactor) -> None:
     """Both tables, by way of one small Parquet file per batch: Polars appends to none."""
     for kind in ("outcomes", "models"):
         (room / kind).mkdir()

@@ -75,9 +75,9 @@ def seeded(folder: Path, rows: ListedRows) -> SqliteLedger:
 class NoSecrets:
     """No row here has one."""
 
-    async def resolve(self, reference: str) -> Secret:
+    async def resolve(self, source: str | Secret) -> Secret:
         """Never called."""
-        raise AssertionError(reference)
+        raise AssertionError(source)
 
 
 async def work_on(  # noqa: PLR0913  (what a run is made of)

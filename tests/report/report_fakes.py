@@ -9,14 +9,9 @@ from dataclasses import dataclass, field
 
 from bulkpatch.model import (
     Act,
-    Intent,
-    Outcome,
     OutcomeRow,
-    PendingRow,
-    Record,
     RowState,
     RunHeader,
-    Setback,
 )
 
 SENT_AT_US = 1_764_000_000_000_000
@@ -74,7 +69,7 @@ def outcome_row(  # noqa: PLR0913  (one argument per column that a test may vary
 
 @dataclass
 class ListLedger:
-    """``ports.Ledger`` over a list; ``seeded`` overrides how many rows and states it claims to hold."""
+    """``ports.ReadLedger`` over a list; ``seeded`` overrides how many rows and states it claims to hold."""
 
     rows: Sequence[OutcomeRow]
     labels: Sequence[str] = ()
@@ -100,25 +95,6 @@ class ListLedger:
         """The rows, at most ``batch`` at a time."""
         for start in range(0, len(self.rows), batch):
             yield self.rows[start : start + batch]
-
-    def commit(self, records: Sequence[Record]) -> None:
-        """Reports write nothing to a ledger."""
-        raise AssertionError(records)
-
-    def pending_between(self, first: int, last: int) -> Sequence[PendingRow]:
-        """Reports send nothing."""
-        raise AssertionError(first, last)
-
-    def recent_sends(self, since_us: int) -> Sequence[tuple[int, float]]:
-        """Reports pace nothing."""
-        raise AssertionError(since_us)
-
-    def story(self, destination_id: str) -> Sequence[tuple[int, Sequence[Intent | Setback | Outcome]]]:
-        """Reports tell no single story."""
-        raise AssertionError(destination_id)
-
-    def close(self) -> None:
-        """Nothing to let go."""
 
 
 class Blind:
