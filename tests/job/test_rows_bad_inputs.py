@@ -679,6 +679,16 @@ def test_row_41_what_cannot_be_read_is_told_in_words(tmp_path: Path) -> None:
     assert "matches no file" in refused_at_once(tmp_path, "none-*.csv")
 
 
+def test_row_41_a_name_of_a_file_is_shown_on_one_line_and_must_be_text(tmp_path: Path) -> None:
+    (tmp_path / "a\x1b[31m\nb.csv").write_bytes(raw("csv", "no id"))
+    with pytest.raises(InvalidInput) as refused:
+        open_input(tmp_path, "a*.csv").check()
+    (problem,) = refused.value.problems
+    assert (problem.code, problem.file) == ("BP214", str(tmp_path / r"a\x1b[31m\nb.csv"))
+    (tmp_path / os.fsdecode(b"c\xff.csv")).write_bytes(raw("csv", "a"))
+    assert "no UTF-8" in refused_at_once(tmp_path, "c*.csv")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_row_41_permissions_are_told_in_words(tmp_path: Path) -> None:
     (tmp_path / "input.csv").write_bytes(raw("csv", "a"))
