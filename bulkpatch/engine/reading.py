@@ -21,6 +21,8 @@ from bulkpatch.prequel.replies import read_error_message
 THROTTLES_MAX: Final = 10
 """Times one read is told to wait before it is given up, as with rows."""
 _SUCCESS: Final = range(200, 300)
+_NO_ROUTE: Final = frozenset({404, 405, 501})
+"""What an API says that does not have the call; asking again would not help."""
 
 
 class Turns:
@@ -115,7 +117,7 @@ class Reader:
                 on_sent(self._clock.monotonic())
         if not isinstance(result, Reply):
             return judge_fault(result), None
-        if result.status in _SUCCESS:
+        if result.status in _SUCCESS or result.status in _NO_ROUTE:
             return Verdict(kind=VerdictKind.ACCEPTED), result
         answer = Answer(success=False, message=read_error_message(result))
         verdict = judge_reply(result, answer, wall_us=self._clock.wall_us(), accepted=0)

@@ -7,19 +7,19 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from bulkpatch.engine.reading import Reader
-from bulkpatch.errors import BulkpatchError, Unreachable
+from bulkpatch.errors import BulkpatchError
 from bulkpatch.ports import Sightings
 from bulkpatch.prequel.live import pack, read_live, read_page
 from bulkpatch.prequel.requests import get, list_page
 
-_NO_ROUTE: Final = frozenset({404, 405, 501})
 _NOT_FOUND: Final = 404
 
 
 async def survey(reader: Reader, sightings: Sightings, paths: Sequence[str], *, concurrency: int) -> bool:
     """Fill ``sightings`` with what the API shows of the ids they want, as far as ``paths`` go.
 
-    True: an id that is missing afterwards is not there. False: the API can neither be listed nor read.
+    True: an id that is missing afterwards is not there. False: the API neither lists nor shows them, or not
+    in a form that is understood, so that nothing can be said of those that are missing.
 
     Pages are read for as long as fewer of them were read than ids are still missing; the rest is read one by
     one. So there are at most twice as many reads as the best choice would have needed, though nobody says how
@@ -33,12 +33,9 @@ async def _list(reader: Reader, sightings: Sightings, paths: Sequence[str]) -> t
     """Whether the API lists at all, and whether all of it was read."""
     pages, cursor = 0, None
     while pages < sightings.missing - 1:
-        reply = await reader.ask(list_page(cursor=cursor))
-        if reply.status in _NO_ROUTE and not pages:
-            return False, False
-        page = read_page(reply, after=cursor)
+        page = read_page(await reader.ask(list_page(cursor=cursor)), after=cursor)
         if isinstance(page, str):
-            raise Unreachable("BP410", f"the list of destinations was not understood: {page}")
+            return False, False
         pages += 1
         sightings.put((live.destination_id, pack(live, paths)) for live in page.live)
         cursor = page.next_cursor
@@ -60,16 +57,14 @@ async def _single(
             if not readable:
                 return
             reply = await reader.ask(get(destination_id))
-            if reply.status == _NOT_FOUND and listed:
-                continue
-            if reply.status in _NO_ROUTE:
-                # One 404 is a destination that is not there; nothing but 404s, a route that is not.
-                readable = reply.status == _NOT_FOUND
+            # One 404 is a destination that is not there; nothing but 404s, a route that is not.
+            if reply.status == _NOT_FOUND:
                 continue
             live = read_live(reply, destination_id)
             if isinstance(live, str):
-                raise Unreachable("BP410", f"the state of {destination_id} was not understood: {live}")
-            sightings.put([(destination_id, pack(live, paths))])
+                readable = False
+            else:
+                sightings.put([(destination_id, pack(live, paths))])
 
     try:
         async with asyncio.TaskGroup() as group:
