@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 from bulkpatch.api.opened import open_job
 from bulkpatch.api.options import Options
 from bulkpatch.api.session import cells_of
 from bulkpatch.engine.asking import ControlAct, ControlReply, ControlRequest, ask
-from bulkpatch.errors import InvalidInput, Problem
+from bulkpatch.errors import InvalidInput, Mismatch, Problem
 from bulkpatch.ledger.folder import resolve_run
 from bulkpatch.ledger.lock import RunLock, read_holder
 from bulkpatch.ledger.opening import open_ledger
 from bulkpatch.model import Intent, Outcome, Passed, RowEvent, Setback, Settlement, Sight
 from bulkpatch.report.write import ReportFiles, write_report
 from bulkpatch.secrets.redaction import LiveRedactor
+
+LIVE_S_MAX: Final = 1.0
+"""Seconds that a live run has to say where it stands; its file tells nearly as much."""
 
 
 def rebuild_report(run_name: str, options: Options) -> ReportFiles:
@@ -50,8 +54,18 @@ def status(run_name: str, report_dir: Path) -> dict[str, Any]:
         stands["state"] = "ended without a word"
         stands["reason"] = f"its process is gone; resume it: bulkpatch resume {folder.name}"
     stands["holder"] = f"process {holder.pid} on {holder.host}" if holder else None
+    stands["live"] = _live(folder) if holder else None
     stands["folder"] = str(folder)
     return stands
+
+
+def _live(folder: Path) -> dict[str, Any] | None:
+    """What the process that works on the run says of it now; None if it does not answer."""
+    try:
+        request = ControlRequest(act="status", run_id=folder.name, actor=f"pid {os.getpid()}")
+        return dict(ask(folder, request, timeout_s=LIVE_S_MAX).details)
+    except Mismatch:
+        return None
 
 
 def story(run_name: str, destination_id: str, report_dir: Path) -> Sequence[str]:

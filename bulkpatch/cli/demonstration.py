@@ -19,7 +19,7 @@ from bulkpatch.simulator.server import SimulatorServer
 from bulkpatch.simulator.state import Fleet
 
 SEED = 20_231_201
-FAULTS = "500=0.05,503=0.04,429=0.03,reset_before=0.03,reset_after=0.04,truncated=0.02,malformed=0.02"
+FAULTS = "500=0.05,503=0.04,429=0.01,reset_before=0.03,reset_after=0.04,truncated=0.02,malformed=0.02"
 REFUSED = (17, 42, 99)
 """Rows that the API refuses for good, so that failures are seen."""
 KEY = "sk_staging_" + "demonstration"

@@ -47,7 +47,7 @@ class ControlRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlReply:
-    """What came of it. ``details`` is JSON. ``code`` BP612: the request itself was refused, before any run saw it."""
+    """What came of it. ``details`` is JSON. ``code`` BP612: refused, and nothing was changed; ``ask`` raises it."""
 
     ok: bool
     message: str
@@ -60,7 +60,7 @@ class Malformed(ValueError):
 
 
 def ask(folder: Path, request: ControlRequest, *, timeout_s: float = 5.0) -> ControlReply:
-    """What the run in ``folder`` says to ``request``; a reply may well be a no (``ok`` is False).
+    """What the run in ``folder`` says to ``request``; a reply with another code than BP612 may still be a no.
 
     Waits ``timeout_s`` to be let in, and as long for the answer. Raises ``Mismatch``: BP611 if nobody serves the run
     or no whole answer came, BP612 if the request was refused.

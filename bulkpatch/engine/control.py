@@ -57,6 +57,7 @@ class ControlServer:
 
     def __init__(self, folder: Path, handle: Handle, *, idle_s: float = IDLE_S) -> None:
         self._folder = folder
+        self._run_id = folder.resolve().name  # "." and a link have no name, or another one, to go by
         self._handle = handle
         self._idle_s = idle_s
         self._door: _Door | None = None
@@ -177,8 +178,8 @@ class ControlServer:
         return line
 
     async def _reply(self, request: ControlRequest) -> ControlReply:
-        if request.run_id != self._folder.name:
-            return _no(f"this is {self._folder.name}, not the run that was named")
+        if request.run_id != self._run_id:
+            return _no(f"this is {self._run_id}, not the run that was named")
         try:
             return await self._handle(request)
         except BulkpatchError as failure:

@@ -21,6 +21,8 @@ from bulkpatch.prequel.replies import read_error_message
 THROTTLES_MAX: Final = 10
 """Times one read is told to wait before it is given up, as with rows."""
 _SUCCESS: Final = range(200, 300)
+TOO_LARGE: Final = "BP412"
+"""The code of an answer that is larger than is read."""
 _NO_ROUTE: Final = frozenset({404, 405, 501})
 """What an API says that does not have the call; asking again would not help."""
 
@@ -96,7 +98,8 @@ class Reader:
                 self._turns.speed.slow_down(self._clock.monotonic())
             else:
                 tried += 1
-            if tried >= self._limits.attempts or throttled > THROTTLES_MAX:
+            spent = tried >= self._limits.attempts or throttled > THROTTLES_MAX
+            if spent or verdict.code == TOO_LARGE:  # what is too large is so again
                 raise Unreachable(verdict.code or "BP407", f"the fleet could not be read: {verdict.message}")
             await self._wait(verdict, tried, throttled)
 

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from bulkpatch.engine.reading import Reader
-from bulkpatch.errors import BulkpatchError
+from bulkpatch.engine.reading import TOO_LARGE, Reader
+from bulkpatch.errors import BulkpatchError, Unreachable
 from bulkpatch.ports import Sightings
 from bulkpatch.prequel.live import pack, read_live, read_page
-from bulkpatch.prequel.requests import get, list_page
+from bulkpatch.prequel.requests import PAGE_SIZE_MAX, get, list_page
 
 _NOT_FOUND: Final = 404
 
@@ -31,9 +31,15 @@ async def survey(reader: Reader, sightings: Sightings, paths: Sequence[str], *, 
 
 async def _list(reader: Reader, sightings: Sightings, paths: Sequence[str]) -> tuple[bool, bool]:
     """Whether the API lists at all, and whether all of it was read."""
-    pages, cursor = 0, None
+    pages, cursor, size = 0, None, PAGE_SIZE_MAX
     while pages < sightings.missing - 1:
-        page = read_page(await reader.ask(list_page(cursor=cursor)), after=cursor)
+        try:
+            page = read_page(await reader.ask(list_page(size, cursor)), after=cursor)
+        except Unreachable as failed:
+            if failed.code != TOO_LARGE or size == 1:
+                raise
+            size //= 2  # destinations with many models are large
+            continue
         if isinstance(page, str):
             return False, False
         pages += 1

@@ -124,7 +124,7 @@ class Delimited:
 
     def _plain(self, line: int, text: str) -> pl.DataFrame:
         """The rows of a stretch without quotes; the width counts cells, 0 for a blank line."""
-        rows = text.replace("\r\n", "\n").removesuffix("\n").split("\n") if text else []
+        rows = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
         lines = pl.Series(rows, dtype=pl.String)
         cells = lines.str.split_exact(self._separator, len(self.header.names) - 1).struct.unnest()
         cells.columns = list(self.header.names)

@@ -29,6 +29,8 @@ def _verdict(result: RunResult) -> str:
     snapshot = result.snapshot
     failed = sum(snapshot.states.get(state, 0) for state in FAILED)
     all_rows = f"{count(snapshot.total)} {'row' if snapshot.total == 1 else 'rows'}"
+    if snapshot.states.get(RowState.PLANNED):
+        return f"Dry run: nothing was sent; {count(snapshot.states[RowState.PLANNED])} of {all_rows} would be."
     if result.exit_code == ExitCode.DONE:
         return f"Done: {all_rows}, none failed."
     if result.status == "finished":

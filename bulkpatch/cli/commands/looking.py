@@ -112,6 +112,10 @@ def _status_lines(stands: dict[str, Any]) -> list[str]:
     lines = [f"{stands['run_id']}: {stands['state']}", f"  {_counts(stands)}"]
     if stands.get("holder"):
         lines.append(f"  worked on by {stands['holder']}")
+    if live := stands.get("live"):
+        lines.append(f"  {live['rate']}, {live['in_flight']} in flight, held by {live['bound_by']}")
+        if live["reason"]:
+            lines.append(f"  wave {live['wave']}: {live['phase']}: {live['reason']}")
     if stands.get("reason"):
         lines.append(f"  {stands['reason']}" + (f" [{stands['code']}]" if stands.get("code") else ""))
     return lines
