@@ -356,6 +356,15 @@ def test_a_folder_longer_than_a_socket_path_is_served_and_asked(tmp_path: Path) 
     assert not (folder / "control.sock").exists()
 
 
+def test_a_folder_given_by_a_link_or_a_dot_is_still_the_run_it_is(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "newest").symlink_to(folder)
+    monkeypatch.chdir(folder)
+    for place in (tmp_path / "newest", Path()):
+        assert serving(place, lambda: elsewhere(ask, folder, request())).ok
+
+
 def test_the_socket_of_a_killed_process_is_no_run_and_the_next_process_replaces_it(folder: Path) -> None:
     with process(PLAIN, folder) as first:
         assert ask(folder, request()).message == "as you say"
