@@ -23,11 +23,20 @@ class Asked:
 Answer: TypeAlias = tuple[int, Mapping[str, str], bytes]
 
 
-class Parrot:
-    """``with Parrot(answer) as parrot``: serves ``parrot.url`` on loopback; ``parrot.asked`` holds every request."""
+NO_SUCH_CALL: Answer = (405, {}, b'{"status":"error","data":null,"message":"no such call"}')
 
-    def __init__(self, answer: Callable[[Asked], Answer]) -> None:
+
+class Parrot:
+    """``with Parrot(answer) as parrot``: serves ``parrot.url`` on loopback; ``parrot.asked`` holds every PATCH.
+
+    ``reads`` answers all else; without it there is nothing to read.
+    """
+
+    def __init__(
+        self, answer: Callable[[Asked], Answer], *, reads: Callable[[Asked], Answer] = lambda _: NO_SUCH_CALL
+    ) -> None:
         self.asked: list[Asked] = []
+        self.read: list[Asked] = []
         parrot = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -38,8 +47,9 @@ class Parrot:
                 length = int(self.headers.get("Content-Length", 0))
                 came = {name.lower(): value for name, value in self.headers.items()}
                 asked = Asked(method=self.command, path=self.path, headers=came, body=self.rfile.read(length))
-                parrot.asked.append(asked)
-                status, headers, body = answer(asked)
+                is_write = self.command == "PATCH"
+                (parrot.asked if is_write else parrot.read).append(asked)
+                status, headers, body = (answer if is_write else reads)(asked)
                 self.send_response(status)
                 for name, value in {"Content-Type": "application/json", **headers}.items():
                     self.send_header(name, value)

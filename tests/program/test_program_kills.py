@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from program_rig import Bench, Child, Ledger, check_rate, check_renamed, fleet_of, serving, until
+from program_rig import Bench, Child, Ledger, check_rate, check_renamed, fleet_of, serving, until, writes
 
 from bulkpatch.simulator.faults import APPLIED
 from bulkpatch.simulator.state import Fleet
 
 LATENCY_S = 0.05
 """Of the server, so that requests are in flight when the kill comes."""
+SHAKY = "500=0.02,503=0.03,reset_before=0.02,reset_after=0.03,truncated=0.03"
+"""13 % of all answers. Of the quarter that ``rough`` spoils, half of the first 20 answers of some process may go wrong by
+chance: then it takes the API for down and waits a minute."""
 LOST = frozenset(str(kind) for kind in APPLIED)
 
 
@@ -29,20 +32,20 @@ class Kill:
 
 
 def arrived(fleet: Fleet) -> Counter[str]:
-    """How often each destination was asked until now."""
-    return Counter(arrival.destination_id for arrival in list(fleet.arrivals))
+    """How often each destination was written to until now."""
+    return Counter(arrival.destination_id for arrival in writes(fleet))
 
 
 def killed(bench: Bench, fleet: Fleet, child: Child, after_s: float, *, from_first: bool) -> Kill | None:
     """Kill ``child`` after a while, counted from its first request or from its start. None: it had not begun."""
-    before = len(fleet.arrivals)
+    before = len(writes(fleet))
     if from_first:
-        until(lambda: child.gone or len(fleet.arrivals) > before)
+        until(lambda: child.gone or len(writes(fleet)) > before)
     time.sleep(after_s)
     child.kill()
     time.sleep(2 * LATENCY_S)  # what left before the kill arrives
     if not (bench.runs and (bench.latest / "ledger.sqlite").exists()):
-        assert not fleet.arrivals
+        assert not writes(fleet)
         return None
     return Kill(ledger=bench.ledger(), arrived=arrived(fleet))
 
@@ -89,9 +92,9 @@ def check_story(fleet: Fleet, story: list[Kill], last: Ledger) -> None:
         assert end[one] <= last.intents[one]
 
 
-@pytest.mark.parametrize("faults", ["none", "rough"])
+@pytest.mark.parametrize("faults", ["none", SHAKY], ids=["good", "shaky"])
 def test_every_row_is_accepted_once_over_across_kills(bench: Bench, faults: str) -> None:
-    """Three kills at moments that a seed chooses, over a good API and a rough one."""
+    """Three kills at moments that a seed chooses, over a good API and a shaky one."""
     check_sweep(bench, seed=11, kills=3, faults=faults)
 
 
@@ -99,7 +102,7 @@ def test_every_row_is_accepted_once_over_across_kills(bench: Bench, faults: str)
 @pytest.mark.parametrize("seed", range(20))
 def test_kill_sweep(bench: Bench, seed: int) -> None:
     """The same with 20 seeds and three to five kills each."""
-    check_sweep(bench, seed=seed, kills=3 + seed % 3, faults=("none", "some", "rough")[seed % 3], rows=200)
+    check_sweep(bench, seed=seed, kills=3 + seed % 3, faults=("none", "some", SHAKY)[seed % 3], rows=200)
 
 
 def test_a_kill_between_the_last_outcome_and_the_report(bench: Bench) -> None:
@@ -108,9 +111,9 @@ def test_a_kill_between_the_last_outcome_and_the_report(bench: Bench) -> None:
     with serving(fleet) as server:
         job = bench.renaming(fleet, server.url, rate="1000/s")
         for after_s in (0.03, 0.02, 0.05, 0.01, 0.08):
-            sent, before = sum(fleet.effects.values()), len(bench.runs)
+            done, before = sum(fleet.effects.values()), len(bench.runs)
             child = bench.start("run", job, "--yes")
-            until(lambda: child.gone or sum(fleet.effects.values()) == sent + 5)  # noqa: B023  (called at once)
+            until(lambda: child.gone or sum(fleet.effects.values()) == done + 5)  # noqa: B023  (called at once)
             time.sleep(after_s)
             child.kill()
             assert len(bench.runs) == before + 1
@@ -118,10 +121,10 @@ def test_a_kill_between_the_last_outcome_and_the_report(bench: Bench) -> None:
                 break
         else:
             pytest.skip("the moment was not met: too busy a machine")
-        arrivals = len(fleet.arrivals)
+        sent = len(writes(fleet))
         ended = bench.run("resume", "latest", "--yes")
     assert ended.code == 0, ended.err
-    assert len(fleet.arrivals) == arrivals
+    assert len(writes(fleet)) == sent
     assert bench.outcomes()["state"].to_list() == ["accepted"] * 5
     assert bench.stands()["state"] == "finished"
 
@@ -130,7 +133,7 @@ def test_a_kill_while_seeding_leaves_nothing_to_resume(bench: Bench) -> None:
     """The run never began: status says so, resume refuses with exit 2, and nothing was sent."""
     fleet = fleet_of(60_000)
     with serving(fleet) as server:
-        child = bench.start("run", bench.renaming(fleet, server.url), "--yes")
+        child = bench.start("run", bench.renaming(fleet, server.url, rate="10000/s"), "--yes")
         until(lambda: any((run / "ledger.sqlite.seeding").exists() for run in bench.runs))
         child.kill()
         assert not (bench.latest / "ledger.sqlite").exists()
@@ -138,4 +141,4 @@ def test_a_kill_while_seeding_leaves_nothing_to_resume(bench: Bench) -> None:
         assert (status.code, "never began" in status.out) == (0, True)
         resumed = bench.run("resume", "latest", "--yes")
         assert (resumed.code, "never began" in resumed.err) == (2, True)
-    assert not fleet.arrivals
+    assert not writes(fleet)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from program_rig import CUSTOMERS, Bench, check_rate, check_renamed, fleet_of, serving
+from program_rig import CUSTOMERS, Bench, check_rate, check_renamed, fleet_of, serving, writes
 
 INSTANT = pl.Datetime("us", "UTC")
 COLUMNS = {
@@ -65,7 +65,7 @@ def check_rough_run(bench: Bench, *, rows: int, rate: int) -> None:
     assert set(found["stage"]) == {"patch"}
     assert found["name"].to_list() == [f"Fleet {number:04d}" for number in range(1, rows + 1)]
     assert found["label_customer"].to_list() == [CUSTOMERS[number % 4] for number in range(rows)]
-    assert found["attempts"].sum() == len(fleet.arrivals)
+    assert found["attempts"].sum() == len(writes(fleet))
     assert (found["sent_at"] <= found["finished_at"]).all()
     assert bench.stands()["counts"] == {"accepted": rows}
 

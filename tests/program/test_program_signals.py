@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from program_rig import PROGRAM, Bench, check_renamed, fleet_of, serving, until_asked
+from program_rig import PROGRAM, Bench, check_renamed, fleet_of, serving, until_asked, writes
 
 from bulkpatch.simulator.faults import FaultPlan, Mishap
 
@@ -34,7 +34,7 @@ def test_the_first_signal_drains(bench: Bench, number: signal.Signals, code: int
     assert fleet.arrivals[-1].at_s - at_s <= 0.1 + (left.latency_s_max - LATENCY_S)  # as it left, however busy we are
     assert left.open == frozenset()
     assert set(left.states.values()) == {"accepted"}
-    assert len(left.states) == len(fleet.arrivals) == sum(fleet.effects.values())
+    assert len(left.states) == len(writes(fleet)) == sum(fleet.effects.values())
     stands = bench.stands()
     assert (stands["state"], stands["exit_code"]) == ("interrupted", code)
     assert bench.outcomes()["state"].value_counts(sort=True)["count"].sum() == 200
@@ -75,7 +75,7 @@ def test_signals_at_any_moment(bench: Bench, seed: int) -> None:
         ended = child.wait()
         arguments: tuple[str, ...] = ("resume", "latest", "--yes")
         if not (bench.runs and (bench.latest / "ledger.sqlite").exists()):
-            assert not fleet.arrivals
+            assert not writes(fleet)
             arguments = ("run", str(job), "--yes")
         assert ended.code in {0, 130, 143, -signal.SIGINT, -signal.SIGTERM}
         if ended.code:
