@@ -58,7 +58,10 @@ class CellChecks:
             self._each(frame, file, name, filled(name) & too_large, _too_large)
         self._ids(frame, file)
         for one in layout.fields:
+            self.counts[one.field.path] += frame.select(filled(one.column).sum()).item()
             self._field(frame, file, one)
+        for one in layout.previous:
+            self._field(frame, file, one, previous=True)
         for template in layout.templates:
             self._template(frame, file, template.path, template_columns(template.template))
         self._rows(frame, file)
@@ -71,12 +74,11 @@ class CellChecks:
         rounded = (pl.col(name).str.len_bytes() >= _ROUNDED_DIGITS) & pl.col(name).str.contains(_ROUNDED)
         self._warn(frame, file, name, "BP227", rounded.fill_null(value=False), "the id may have been rounded")
 
-    def _field(self, frame: pl.DataFrame, file: str, one: FieldColumn) -> None:
+    def _field(self, frame: pl.DataFrame, file: str, one: FieldColumn, *, previous: bool = False) -> None:
         name, field = one.column, one.field
         says = self._says(name)
-        self.counts[field.path] += frame.select(filled(name).sum()).item()
         if field.secret:
-            self._secret(frame, file, one, says)
+            self._secret(frame, file, one, says, previous=previous)
             return
         if field.type is FieldType.STRING and not field.enum:
             plain = says & pl.col(name).is_in(_NOTHING)
@@ -94,12 +96,14 @@ class CellChecks:
         if flaws:
             self._each(frame, file, name, pl.col(name).is_in(list(flaws)), flaws.__getitem__)
 
-    def _secret(self, frame: pl.DataFrame, file: str, one: FieldColumn, says: pl.Expr) -> None:
+    def _secret(self, frame: pl.DataFrame, file: str, one: FieldColumn, says: pl.Expr, *, previous: bool) -> None:
         name = one.column
         cells = frame.select(pl.col(name).filter(says).unique(maintain_order=True)).to_series()
-        flaws = {text: flaw for text in cells if (flaw := self._secret_cells.flaw(one.field, text)) is not None}
-        references = [text for text in cells if self._secret_cells.is_reference(text)]
-        self.references += frame.select((says & pl.col(name).is_in(references)).sum()).item()
+        found = {text: self._secret_cells.flaw(one.field, text, previous=previous) for text in cells}
+        flaws = {text: flaw for text, flaw in found.items() if flaw is not None}
+        if not previous:
+            references = [text for text in cells if self._secret_cells.is_reference(text)]
+            self.references += frame.select((says & pl.col(name).is_in(references)).sum()).item()
         if flaws:
             self._each(frame, file, name, pl.col(name).is_in(list(flaws)), flaws.__getitem__)
 

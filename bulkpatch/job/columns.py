@@ -35,8 +35,9 @@ class FieldColumn:
 class Layout:
     """How rows become bodies.
 
-    ``constants`` are sent for every row unless a cell wins; so are ``templates``. ``names`` are the
-    columns that are read, without those of the condition; ``origin``: the input has ``_bp_input``.
+    ``constants`` are sent for every row unless a cell wins; so are ``templates``. ``previous`` columns hold
+    what stood there before, and are never sent. ``names`` are the columns that are read, without those of
+    the condition; ``origin``: the input has ``_bp_input``.
     """
 
     id: str
@@ -44,7 +45,13 @@ class Layout:
     fields: tuple[FieldColumn, ...]
     templates: tuple[FromSecret, ...]
     labels: tuple[str, ...]
+    previous: tuple[FieldColumn, ...] = ()
     origin: bool = False
+
+    @property
+    def secret(self) -> frozenset[str]:
+        """The columns of secret fields."""
+        return frozenset(one.column for one in (*self.fields, *self.previous) if one.field.secret)
 
     @property
     def fillings(self) -> tuple[str, ...]:
@@ -55,7 +62,7 @@ class Layout:
     @property
     def names(self) -> tuple[str, ...]:
         """Every column that is needed, once."""
-        found = [self.id, *(one.column for one in self.fields), *self.labels, *self.fillings]
+        found = [self.id, *(one.column for one in (*self.fields, *self.previous)), *self.labels, *self.fillings]
         return tuple(dict.fromkeys(found + [ORIGIN] * self.origin))
 
     def without(self, columns: Container[str]) -> Layout:
@@ -67,6 +74,7 @@ class Layout:
                 one for one in self.templates if not any(name in columns for name in template_columns(one.template))
             ),
             labels=tuple(label for label in self.labels if label not in columns),
+            previous=tuple(one for one in self.previous if one.column not in columns),
         )
 
 
@@ -89,6 +97,11 @@ def lay_out(job: Job, header: Header) -> Layout:
         ),
         templates=tuple(one for one in job.patch if isinstance(one, FromSecret)),
         labels=job.input.labels,
+        previous=tuple(
+            FieldColumn(column=column, field=field)
+            for column, path in job.input.previous.items()
+            if (field := known.field(path)) is not None
+        ),
         origin=ORIGIN in header.names,
     )
 
@@ -98,7 +111,7 @@ def _fields(job: Job, header: Header) -> Iterator[tuple[str, str]]:
     for name in header.names:
         paths = [one.path for one in job.patch if isinstance(one, FromColumn) and one.column == name]
         paths += [job.input.columns[name]] if name in job.input.columns else []
-        if not paths and name != job.input.id and name not in job.input.labels:
+        if not paths and name not in {job.input.id, *job.input.labels, *job.input.previous}:
             paths = [name]
         yield from ((name, path) for path in dict.fromkeys(paths))
 
@@ -112,7 +125,7 @@ def check_columns(
     apart, or an id could be shown that is a secret.
     """
     first = headers[0]
-    named = {job.input.id, *job.input.labels, *job.input.columns, *condition, *layout.fillings}
+    named = {job.input.id, *job.input.labels, *job.input.columns, *job.input.previous, *condition, *layout.fillings}
     named |= {one.column for one in job.patch if isinstance(one, FromColumn)}
     exposed = list(_exposed(first, layout))
     problems = [*_set_twice(first, layout), *exposed]
@@ -185,10 +198,9 @@ def _exposed(header: Header, layout: Layout) -> Iterator[Problem]:
     parts += [(name, "a label, which reports show") for name in layout.labels]
     parts += [(name, "a part of a secret reference, which is stored") for name in layout.fillings]
     parts += [(one.column, f"the field {one.field.path}") for one in layout.fields if not one.field.secret]
-    secret = {one.column for one in layout.fields if one.field.secret}
     for name, part in parts:
         field = known.field(name)
-        if name in secret or (field is not None and field.secret):
+        if name in layout.secret or (field is not None and field.secret):
             yield Problem(
                 code="BP215",
                 message=f"the column holds secrets, and the job takes it for {part}",
@@ -215,7 +227,7 @@ def _misfits(header: Header, layout: Layout) -> Iterator[Problem]:
                 )
 
     yield from flaws(layout.id, _IDS, "ids are text", "Write the column as text: nothing is guessed of a number.")
-    for one in layout.fields:
+    for one in (*layout.fields, *layout.previous):
         wanted = "a secret reference" if one.field.secret else one.field.type.value.replace("_", " ")
         yield from flaws(
             one.column, [kind for kind in Kind if fits(kind, one.field)], f"{one.field.path} takes {wanted}"

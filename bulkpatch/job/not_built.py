@@ -13,7 +13,6 @@ from bulkpatch.job.spec import Job, KeyPath
 def _parts(job: Job) -> Iterator[tuple[KeyPath, object]]:
     """Each part with whether the job asks for it."""
     yield ("send", "transport"), job.transport != "httpx"
-    yield ("input", "previous"), job.input.previous
 
 
 def not_built(job: Job) -> list[Problem]:

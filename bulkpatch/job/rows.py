@@ -140,8 +140,7 @@ class Rows:
     def _blanked(self, at: int) -> str:
         """The hash of a file whose cells of secret fields are left out: nothing may be derived from these."""
         source, reader = self._sources[at], self._readers[at]
-        secret = {one.column for one in self._layout.fields if one.field.secret}
-        kept = [name for name in reader.header.names if name not in secret]
+        kept = [name for name in reader.header.names if name not in self._layout.secret]
         digest = hashlib.sha256(json.dumps([source.size, source.mtime_ns, list(reader.header.names)]).encode())
         for frame in reader.frames(kept, lambda _: None):
             for cells in as_text(frame).select(kept).iter_rows():
@@ -279,7 +278,7 @@ class Rows:
     def _cells(
         self, names: Sequence[str], wanted: Callable[[int, int], Sequence[int]]
     ) -> Iterator[tuple[int, Sequence[str]]]:
-        secret = {one.column for one in self._layout.fields if one.field.secret}
+        secret = self._layout.secret
         for _, whole in self._frames(names, _ignored):
             rows = whole[ROW]
             frame = whole.filter(rows.is_in(wanted(rows[0], rows[-1])))

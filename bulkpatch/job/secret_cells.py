@@ -25,18 +25,22 @@ class SecretCells:
         self._rules = rules
         self._inline = inline
 
-    def flaw(self, field: Field, text: str) -> tuple[str, str, str] | None:
-        """Code, words and fix if the cell of ``field`` does not hold, else None."""
+    def flaw(self, field: Field, text: str, *, previous: bool = False) -> tuple[str, str, str] | None:
+        """Code, words and fix if the cell of ``field`` does not hold, else None.
+
+        Of a ``previous`` value only a reference does: nobody sends it, so nobody watches for it.
+        """
         if is_mask(text.removeprefix(LITERAL)):
             return "BP304", "a mask stands where a secret belongs", "Put the original cell back."
         if self.is_reference(text):
             found = self._rules.reference_flaw(text)
-        elif self._inline:
+        elif self._inline and not previous:
             found = self._rules.value_flaw(text.removeprefix(LITERAL))
             if found is None and field.type is FieldType.OBJECT and not _is_object(text.removeprefix(LITERAL)):
                 return "BP304", "the field takes the whole JSON document, such as a key file", ""
         else:
-            advice = "Put a reference there (env:NAME, file:PATH, exec:COMMAND), or set [input] inline_secrets = true."
+            advice = "Put a reference there (env:NAME, file:PATH, exec:COMMAND)"
+            advice += "." if previous else ", or set [input] inline_secrets = true."
             return "BP301", "not a secret reference (the cell is not shown: it may be the secret)", advice
         return None if found is None else (found.code, found.message, found.hint)
 
