@@ -32,6 +32,12 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+bench: setup
+	$(BIN)/python benchmarks/bench.py
+
+sim: setup
+	$(BIN)/bulkpatch sim
+
 lock:
 	uv pip compile --universal --generate-hashes --no-strip-extras --no-header --python-version 3.11 pyproject.toml -o requirements.txt
 	uv pip compile --universal --generate-hashes --no-strip-extras --no-header --python-version 3.11 pyproject.toml --group dev -o requirements-dev.txt

@@ -62,7 +62,7 @@ def status(run_name: str, report_dir: Path) -> dict[str, Any]:
 def _live(folder: Path) -> dict[str, Any] | None:
     """What the process that works on the run says of it now; None if it does not answer."""
     try:
-        request = ControlRequest(act="status", run_id=folder.name, actor=f"pid {os.getpid()}")
+        request = ControlRequest(act="status", run_id=folder.resolve().name, actor=f"pid {os.getpid()}")
         return dict(ask(folder, request, timeout_s=LIVE_S_MAX).details)
     except Mismatch:
         return None
@@ -114,5 +114,5 @@ def control(act: ControlAct, run_name: str, report_dir: Path, *, actor: str, arg
     Raises ``Mismatch`` (BP611) where nobody works on it.
     """
     folder = resolve_run(report_dir, run_name)
-    request = ControlRequest(act=act, run_id=folder.name, actor=actor, argument=argument)
+    request = ControlRequest(act=act, run_id=folder.resolve().name, actor=actor, argument=argument)
     return ask(folder, request)

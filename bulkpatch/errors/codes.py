@@ -552,19 +552,24 @@ CODES: dict[str, Explanation] = {
         "Use `bulkpatch run`.",
     ),
     "BP611": Explanation(
-        "Nobody works on this run now",
-        "The command talks to the process that sends, and there is none.",
-        "See `bulkpatch status`; `bulkpatch resume` goes on with it.",
+        "The run does not answer",
+        "No process works on it, or the one that does gave no whole answer in time; it may still act.",
+        "See `bulkpatch status`; if nobody works on it, `bulkpatch resume` goes on.",
     ),
     "BP612": Explanation(
         "The run refused the command",
-        "It does not fit where the run stands, or names another run.",
+        "It does not fit where the run stands, names another run, or comes from another user.",
         "Read what it says, and see `bulkpatch status`.",
     ),
     "BP613": Explanation(
         "The plan is not to be used",
         "It was used before, was changed since it was made, or is no plan file.",
         "Make a new plan: bulkpatch plan JOB -o FILE.",
+    ),
+    "BP614": Explanation(
+        "Not the API that the run was sent to",
+        "What another API shows, or a simulator that ended with its run, says nothing about this run's rows.",
+        "Give the base URL that the run had: --base-url.",
     ),
     # ── broken guarantees ────────────────────────────────────────────────────────────────────
     "BP901": Explanation(
