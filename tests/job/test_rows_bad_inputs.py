@@ -357,6 +357,14 @@ def test_row_25_words_for_nothing_are_sent_as_text_with_one_warning(tmp_path: Pa
     assert_told(warning, "BP226", "are sent as text", kind=kind, line=line_of(kind, 1), row=1, column="name")
 
 
+def test_row_25_the_warning_comes_once_for_a_column_of_all_files(tmp_path: Path) -> None:
+    for at in range(3):
+        (tmp_path / f"part-{at}.csv").write_text(f"destination_id,name,postgres.host\nd{at},NA,NaN\n")
+    warnings = open_input(tmp_path, "part-*.csv").check().warnings
+    found = [(Path(one.file or "").name, one.row, one.column_name) for one in warnings]
+    assert found == [("part-0.csv", 1, "name"), ("part-0.csv", 1, "postgres.host")]
+
+
 @each_format
 def test_row_26_a_hash_makes_no_comment_of_the_header(tmp_path: Path, kind: str) -> None:
     missing, unknown = problems_of(tmp_path, {"#destination_id": ["a"], "name": ["b"]}, kind=kind)
@@ -924,7 +932,7 @@ def test_a_column_of_secrets_plays_no_part_in_which_it_would_be_seen(  # noqa: P
     tmp_path: Path, column: str, options: str, patch: str, part: str, inline: str
 ) -> None:
     """Labels are reported, fields stand in the body, references are shown: none may hold what a secret column does."""
-    content = f"destination_id,{column}\na,{CANARY}\n"
+    content = f"destination_id,{column}\na,{CANARY}!\n"
     problems = problems_of(tmp_path, content, options=f"inline_secrets = {inline}\n{options}", patch=patch)
     assert_told(problems[0], "BP215", f"the column holds secrets, and the job takes it for {part}", column=column)
     for problem in problems:

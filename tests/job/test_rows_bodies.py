@@ -533,6 +533,12 @@ def test_repeats_are_found_though_other_rows_are_wrong(tmp_path: Path) -> None:
     assert [(one.line, one.code) for one in problems_of(tmp_path, content)] == [(3, "BP214"), (4, "BP217")]
 
 
+@each_format
+def test_a_row_that_is_wrong_is_not_compared(tmp_path: Path, kind: str) -> None:
+    table = {"destination_id": ["a", "a", "a"], "is_enabled": ["true", "yes", "true"]}
+    assert [(one.row, one.code) for one in problems_of(tmp_path, table, kind=kind)] == [(2, "BP216")]
+
+
 def test_a_repeat_is_found_across_files_and_far_apart(tmp_path: Path) -> None:
     rows = "".join(f"d{row},x\n" for row in range(30_000))
     problem = problem_of(tmp_path, f"destination_id,name\nfirst,x\n{rows}first,y\n")

@@ -315,6 +315,14 @@ def test_a_limit_takes_the_first_rows_that_hold(tmp_path: Path, kind: str, limit
     assert (found.rows, found.rows + found.left_out) == (min(limit, 3), 5)
 
 
+def test_a_limit_counts_through_all_files(tmp_path: Path) -> None:
+    for at in range(4):
+        (tmp_path / f"part-{at}.csv").write_text(f"destination_id,name\na{at},x\nb{at},x\n")
+    rows = open_input(tmp_path, "part-*.csv", limit=3)
+    assert [one.destination_id for one in all_operations(rows)] == ["a0", "b0", "a1"]
+    assert (rows.check().rows, rows.check().left_out) == (3, 5)
+
+
 def test_a_sample_is_the_first_operations(tmp_path: Path) -> None:
     rows = rows_of(
         tmp_path, {"destination_id": ["a", "b", "c"], "name": ["x", "n", "x"]}, options="where = \"name = 'x'\""
