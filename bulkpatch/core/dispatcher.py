@@ -126,7 +126,7 @@ class Dispatcher:
     @property
     def drained(self) -> bool:
         """Nothing of the wave is under way, and nothing more of it will start."""
-        return not self.in_slots and (self.stopped is not None or (self._fed and not len(self._line)))
+        return not self.in_slots and (self.stopped is not None or (self._fed and self._line.is_still))
 
     @property
     def waiting(self) -> int:
@@ -242,8 +242,7 @@ class Dispatcher:
         return record
 
     def _settle(self, work: Work, ending: Ending) -> Outcome:
-        if work.begun:
-            self.recipients.ended(work)
+        self.recipients.ended(work)
         return work.outcome(outcome_of(work, ending.verdict), ending)
 
     def _later(self, work: Work, ending: Ending) -> Record:
@@ -305,6 +304,7 @@ class Dispatcher:
         """The row's body cannot be built: it ends rejected, unsent (or in doubt, if an earlier attempt is)."""
         self._armed -= 1
         self._leave(work)
+        self.recipients.ended(work)
         self._line.make_way(work)
         return work.unsent(RowState.UNKNOWN if work.doubted else RowState.REJECTED, code, message, at_us)
 
@@ -325,7 +325,7 @@ class Dispatcher:
     @property
     def finished(self) -> bool:
         """Nothing is under way and nothing more will start."""
-        return not self.in_slots and (self.stopped is not None or (self.over and not len(self._line)))
+        return not self.in_slots and (self.stopped is not None or (self.over and self._line.is_still))
 
     def finish(self) -> None:
         """Every wave is through: what a lane still holds back stops the run, resumable."""

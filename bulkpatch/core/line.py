@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable
+from typing import NamedTuple
 
 from bulkpatch.core.lanes import Lanes
 from bulkpatch.core.queueing import DROPPED, Queue
 from bulkpatch.core.recipients import Recipients
 from bulkpatch.core.work import Work
+
+
+class _Recipient(NamedTuple):
+    """The reason of a row whose customer has enough under way."""
+
+    id: str | None
 
 
 class Line:
@@ -20,6 +28,15 @@ class Line:
 
     def __len__(self) -> int:
         return len(self._queue)
+
+    @property
+    def is_still(self) -> bool:
+        """Whether nothing here starts unless something in a slot ends: no rows, or such as wait for their recipient.
+
+        With no slot taken, those wait for a changed destination that was let go of with its lane.
+        """
+        waits_for_lanes = any(not isinstance(reason, _Recipient) for reason in self._queue.reasons)
+        return not self._queue.fresh and math.isinf(self._queue.wakes_at()) and not waits_for_lanes
 
     def wants(self, count: int) -> bool:
         """Whether fewer than ``count`` rows wait for their turn, and more may come.
@@ -53,18 +70,20 @@ class Line:
 
     def _probe(self, now_s: float) -> Work | None:
         for lane in self._lanes.probes(now_s):
-            for work in self._queue.unpark(lane, 1):
-                return work
+            for work in self._queue.unpark(lane):
+                if self._recipients.bars(work) is None:
+                    return work
+                self._queue.park(work, _Recipient(work.known.recipient_id))
         return None
 
     def _barred(self, work: Work, now_s: float) -> Hashable | None:
         """The lane or the recipient for which ``work`` has to wait, or None."""
-        if self._lanes.breaker(work.lane).spent:
-            return DROPPED
-        if not self._lanes.lets_through(work.lane, now_s):
-            return work.lane
         recipient = self._recipients.bars(work)
-        return None if recipient is None else ("recipient", recipient)
+        if self._lanes.lets_through(work.lane, now_s):
+            return None if recipient is None else _Recipient(recipient)
+        if recipient is None:
+            self.make_way(work)
+        return DROPPED if self._lanes.breaker(work.lane).spent else work.lane
 
     def leave(self, work: Work) -> None:
         """``work`` gives its places back."""
@@ -73,7 +92,7 @@ class Line:
 
     def make_way(self, work: Work) -> None:
         """Another row of the recipient may go, now that all of ``work`` is counted."""
-        for waiting in self._queue.unpark(("recipient", work.known.recipient_id), 1):
+        for waiting in self._queue.unpark(_Recipient(work.known.recipient_id), 1):
             self._queue.put_back(waiting)
 
     def free(self, lane: str) -> None:
@@ -88,7 +107,7 @@ class Line:
 
     def left_behind(self) -> bool:
         """Whether rows were let go of that may go by now; asking forgets it."""
-        again = self._queue.left_behind and not len(self._queue) and not self._lanes.waiting
+        again = self._queue.left_behind and not len(self._queue)
         if again:
             self._queue.left_behind = False
         return again

@@ -39,6 +39,11 @@ class Queue:
         return len(self._fresh)
 
     @property
+    def reasons(self) -> Iterable[Hashable]:
+        """For what rows are parked now."""
+        return (reason for reason, waiting in self._parked.items() if waiting)
+
+    @property
     def is_full(self) -> bool:
         """Whether no more rows should be brought now."""
         return self._parked_count >= PARKED_MAX

@@ -48,6 +48,6 @@ class Recipients:
             self._unverified[recipient] += 1
 
     def ended(self, work: Work) -> None:
-        """``work`` was settled after it had begun."""
+        """``work`` was settled: if it had begun, it counts as changed no more."""
         if (recipient := work.known.recipient_id) is not None:
-            self._unverified[recipient] -= 1
+            self._unverified[recipient] -= work.begun

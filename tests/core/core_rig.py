@@ -6,6 +6,7 @@ import hashlib
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from bulkpatch.core.breaker import BreakerState
 from bulkpatch.core.dispatcher import Dispatcher
@@ -19,9 +20,11 @@ from bulkpatch.model import (
     Operation,
     Outcome,
     PendingRow,
+    PerRecipient,
     Record,
     RowState,
     Stage,
+    Staging,
     Verdict,
     VerdictKind,
 )
@@ -40,10 +43,10 @@ BODY = b'{"destination":{"name":"n"}}'
 DIGEST = hashlib.sha256(BODY).digest()
 
 
-def row(number: int, **known: object) -> tuple[Operation, PendingRow]:
+def row(number: int, *, fields: tuple[str, ...] = ("name",), **known: Any) -> tuple[Operation, PendingRow]:
     """Row ``number`` as the feeder brings it."""
-    op = Operation(row=number, destination_id=f"d{number}", body=BODY, digest=DIGEST, fields=("name",))
-    return op, PendingRow(row=number, destination_id=op.destination_id, digest=DIGEST, **known)  # type: ignore[arg-type]
+    op = Operation(row=number, destination_id=f"d{number}", body=BODY, digest=DIGEST, fields=fields)
+    return op, PendingRow(row=number, destination_id=op.destination_id, digest=DIGEST, **known)
 
 
 def rows(count: int) -> list[tuple[Operation, PendingRow]]:
@@ -54,6 +57,12 @@ def rows(count: int) -> list[tuple[Operation, PendingRow]]:
 def ending(verdict: Verdict, *, now_s: float = 0.0, chance: float = 0.5, facts: bytes | None = None) -> Ending:
     """The end of an attempt that took a millisecond."""
     return Ending(verdict=verdict, now_s=now_s, at_us=7, latency_us=1000, chance=chance, facts=facts)
+
+
+def work(number: int, *, lane: str = "", **known: Any) -> Work:
+    """Row ``number``, on its way in ``lane``."""
+    op, pending = row(number, **known)
+    return Work(op, pending, attempts=5, lane=lane)
 
 
 def outcome(state: RowState, *, latency_us: int | None = 1000) -> Outcome:
@@ -77,6 +86,8 @@ class Bench:
     concurrency: int = 4
     rate: str = "1000/s"
     now: float = 0.0
+    staging: Staging | None = None
+    per_recipient: PerRecipient | None = None
     records: list[Record] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -87,6 +98,8 @@ class Bench:
             pacer=Pacer(rate, now_s=0.0),
             tally=Tally({}),
             now_s=0.0,
+            staging=self.staging,
+            per_recipient=self.per_recipient,
         )
 
     def offer(self, *rows: tuple[Operation, PendingRow]) -> None:

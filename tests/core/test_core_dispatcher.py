@@ -8,6 +8,7 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import cycle, pairwise
+from typing import Any
 
 import pytest
 from core_rig import BUSY, DOUBT, FINAL, HALT, LATE, NEVER, OK, SLOW, UNMADE, Bench, ending, most_in, row, rows
@@ -357,7 +358,7 @@ def test_no_fresh_row_is_begun_while_ten_thousand_wait_for_another_attempt() -> 
 
 
 @pytest.mark.parametrize("known", [{}, {"doubted": True}, {"open": True}])
-def test_a_row_whose_body_cannot_be_built_ends_unsent(known: dict[str, object]) -> None:
+def test_a_row_whose_body_cannot_be_built_ends_unsent(known: dict[str, Any]) -> None:
     """Rejected, or unknown if an earlier attempt may have been applied."""
     bench = Bench()
     bench.offer(row(1, **known))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from core_rig import BUSY, DOUBT, FINAL, OK, SLOW, ending, row
@@ -15,7 +16,7 @@ from bulkpatch.core.work import BACKOFF_BASE_S, BACKOFF_S_MAX, SPREAD, THROTTLE_
 from bulkpatch.model import Intent, Outcome, RowState, Setback, Stage, Verdict, VerdictKind
 
 
-def work(number: int = 1, *, attempts: int = 5, **known: object) -> Work:
+def work(number: int = 1, *, attempts: int = 5, **known: Any) -> Work:
     """A row on its way."""
     op, pending = row(number, **known)
     return Work(op, pending, attempts=attempts)
@@ -94,7 +95,7 @@ def test_every_wait_is_bounded(tried: int, throttled: int, asked_s: float | None
     ],
 )
 def test_a_row_goes_on_where_the_ledger_left_it_and_always_has_one_attempt_more(
-    known: dict[str, object], tried: int, *, doubted: bool, allowed: int
+    known: dict[str, Any], tried: int, *, doubted: bool, allowed: int
 ) -> None:
     """An open intent was an attempt, and may have been applied."""
     op, pending = row(1, attempt=7, throttled=3, copies=2, **known)
