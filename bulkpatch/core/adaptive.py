@@ -45,9 +45,9 @@ class AdaptiveSpeed:
         return self._speed
 
     def set_limit(self, limit_per_s: float) -> None:
-        """Another ceiling, from now on in force."""
-        self._limit = self._speed = limit_per_s
-        self._ramping = False
+        """Another ceiling, from now on in force. What the API slowed down stays so, and is won back as ever."""
+        self._speed = limit_per_s if self._speed >= self._limit else min(self._speed, limit_per_s)
+        self._limit = limit_per_s
 
     def slow_down(self, now_s: float, *, round_trip_s: float = 0.0) -> bool:
         """The API asked to slow down. True if the speed was cut, False if it just had been."""

@@ -45,7 +45,7 @@ class Health:
             return self._opened(lane if of_whole is None else None, verdict.message)
         if BreakerState.CLOSED in {of_lane, of_whole}:
             self.speed.ramp(now_s)
-            words = f"{_named(lane)} answers again: going on at half speed"
+            words = f"{_named(lane if of_whole is None else '')} answers again: going on at half speed"
             return Said(notice=Notice(code="BP502", message=words), freed=of_lane is BreakerState.CLOSED)
         return Said()
 
