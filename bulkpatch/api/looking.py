@@ -71,7 +71,7 @@ def look(fleet: Fleet, ledger: Ledger, source: Source, *, dry_run: bool) -> Live
         for batch in source.operations(wanted):
             sightings.want(operation.destination_id for operation in batch)
             paths.update(path for operation in batch for path in operation.fields)
-        known, reads = asyncio.run(_survey(fleet, sightings, sorted(paths)))
+        known, reads = asyncio.run(see(fleet, sightings, sorted(paths)))
         differ = Differ(
             ledger,
             sightings,
@@ -86,7 +86,11 @@ def look(fleet: Fleet, ledger: Ledger, source: Source, *, dry_run: bool) -> Live
         sightings.close()
 
 
-async def _survey(fleet: Fleet, sightings: TemporarySightings, paths: Sequence[str]) -> tuple[bool, int]:
+async def see(fleet: Fleet, sightings: TemporarySightings, paths: Sequence[str]) -> tuple[bool, int]:
+    """Fill ``sightings`` over a transport that cannot write: whether the API shows the fleet, and after how many reads.
+
+    Raises ``KeyRefused`` and ``Unreachable``.
+    """
     transport = DryTransport(fleet.transport())
     try:
         async with fleet.reader(transport) as reader:

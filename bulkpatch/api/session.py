@@ -16,6 +16,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from bulkpatch.api.diffing import LiveView
+from bulkpatch.api.leaving import leak_facts, refuse_leaks
 from bulkpatch.api.looking import Fleet, look
 from bulkpatch.api.opened import Opened, stages_of
 from bulkpatch.api.options import Options
@@ -36,7 +37,7 @@ from bulkpatch.engine.engine import Adapters, Engine
 from bulkpatch.engine.signals import two_step
 from bulkpatch.engine.stages import Guards
 from bulkpatch.engine.system import ThreadExecutor
-from bulkpatch.errors import Broken, BulkpatchError, ExitCode, KeyRefused, Unreachable
+from bulkpatch.errors import BulkpatchError, ExitCode, KeyRefused, Unreachable
 from bulkpatch.job.spec import Window
 from bulkpatch.ledger.folder import write_private
 from bulkpatch.model import Act, Limits, RowState, RunEnded, RunResult, RunStarted, Snapshot
@@ -115,12 +116,8 @@ def work_on(session: Session) -> RunResult:
         session.ledger.close()
         observer.notify(RunEnded(result=result))
     leaks = search_folder(session.folder, opened.redactor, clock=options.clock)
-    run_file.end(result, {"notes": notes, "log_lines_lost": log.lost, "leak_check": _leak_facts(leaks)})
-    if leaks.hits:
-        file, reference, encoding = leaks.hits[0]
-        raise Broken(
-            "BP902", f"{file} holds the secret behind {reference} ({encoding}); {len(leaks.hits)} places in all"
-        )
+    run_file.end(result, {"notes": notes, "log_lines_lost": log.lost, "leak_check": leak_facts(leaks)})
+    refuse_leaks(leaks)
     return result
 
 
@@ -296,14 +293,4 @@ def _host_facts(options: Options) -> dict[str, Any]:
         "pid": os.getpid(),
         "python": platform.python_version(),
         "started_at_us": options.clock.wall_us(),
-    }
-
-
-def _leak_facts(leaks: Any) -> dict[str, Any]:
-    return {
-        "hits": len(leaks.hits),
-        "files": leaks.files,
-        "bytes": leaks.bytes,
-        "skipped": list(leaks.skipped),
-        "searched_for": leaks.searched_for,
     }

@@ -200,7 +200,7 @@ def was_finished(folder: Path) -> bool:
         return False
 
 
-def reopen(folder: Path, header: RunHeader, options: Options) -> Opened:
+def reopen(folder: Path, header: RunHeader, options: Options, *, with_key: bool = True) -> Opened:
     """The job and the input that the run in ``folder`` was planned with. Raises ``Mismatch`` where either moved."""
     path = Path(header.job_path)
     if job_sha256(path) != header.job_sha256:
@@ -210,7 +210,7 @@ def reopen(folder: Path, header: RunHeader, options: Options) -> Opened:
             hint="Put the original back, or start a new run. Rate and concurrency may be given as flags.",
         )
     try:
-        return open_job(path, replace(options, stdin=None), spool=folder / SPOOL)
+        return open_job(path, replace(options, stdin=None), spool=folder / SPOOL, with_key=with_key)
     except InvalidInput as error:
         # The job is the one that was planned, so an input that no longer holds is not the one that did.
         if not error.code.startswith("BP2"):

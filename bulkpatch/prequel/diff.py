@@ -85,7 +85,7 @@ def expectation_failures(expect: Mapping[str, Any], live: Live) -> tuple[tuple[s
     What is found is ``MISSING`` if the live state lacks it.
     """
     found = ((path, wanted, value_at(live.settings, path)) for path, wanted in expect.items())
-    return tuple(one for one in found if not _same(one[1], one[2]))
+    return tuple(one for one in found if not same(one[1], one[2]))
 
 
 def _diff(path: str, after: Any, live: Live | None, slots: Sequence[tuple[str, ...]]) -> FieldDiff:
@@ -98,7 +98,7 @@ def _diff(path: str, after: Any, live: Live | None, slots: Sequence[tuple[str, .
     before = MISSING if live is None or hidden else value_at(live.settings, path)
     if live is None or hidden or (before is MISSING and catalogue().field(path) is None):
         return FieldDiff(path=path, kind=Kind.UNKNOWN, after=after)
-    kind = Kind.SAME if _same(after, before) else Kind.CHANGE
+    kind = Kind.SAME if same(after, before) else Kind.CHANGE
     return FieldDiff(path=path, kind=kind, before=before, after=after)
 
 
@@ -115,7 +115,7 @@ def _overlap(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     return all(a == b for a, b in zip(one, other, strict=False))
 
 
-def _same(wanted: Any, found: Any) -> bool:
+def same(wanted: Any, found: Any) -> bool:
     """Whether a field holds what is wanted."""
     return found is None or found is MISSING if wanted is None else _equal(wanted, found)
 
