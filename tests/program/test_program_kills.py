@@ -18,7 +18,7 @@ from bulkpatch.simulator.state import Fleet
 LATENCY_S = 0.05
 """Of the server, so that requests are in flight when the kill comes."""
 SHAKY = "500=0.02,503=0.03,reset_before=0.02,reset_after=0.03,truncated=0.03"
-"""13 % of all answers. Of the quarter that ``rough`` spoils, half of the first 20 answers of some process may go wrong by
+"""13 % of all answers. Of the quarter that ``rough`` spoils, half of the first 20 of some process may go wrong by
 chance: then it takes the API for down and waits a minute."""
 LOST = frozenset(str(kind) for kind in APPLIED)
 
