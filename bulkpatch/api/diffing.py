@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from bulkpatch.model import Operation, Outcome, PendingRow, Record, RowState, Si
 from bulkpatch.ports import Ledger, Redactor, Source
 from bulkpatch.prequel.diff import FieldDiff, Kind, compare, expectation_failures, is_noop, pre_image, vendor_clash
 from bulkpatch.prequel.live import Live, unpack
+from bulkpatch.secrets.redaction import REDACTED
 
 COMMIT_ROWS: Final = 1_000
 """Rows whose sights are made durable at once."""
@@ -164,3 +166,11 @@ class Differ:
             error=error,
             facts=None if live is None else self._redactor.scrub_json(live.facts),
         )
+
+
+def pre_image_of(sight: Sight | None) -> Mapping[str, Any] | None:
+    """What was seen of the readable fields that a row sets, by path, without what was hidden; None if nothing was."""
+    if sight is None or sight.before is None:
+        return None
+    fields = json.loads(sight.before)
+    return {path: value for path, value in fields.items() if REDACTED not in json.dumps(value, ensure_ascii=False)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Callable
 from typing import Any, Final, assert_never
@@ -10,7 +11,7 @@ from typing import Any, Final, assert_never
 from bulkpatch.prequel.catalogue import Field, FieldType
 from bulkpatch.prequel.values import CoercionError, check_json, check_text, parse_json
 
-__all__ = ["CoercionError", "cell_pattern", "coerce_text", "coerce_value"]
+__all__ = ["CoercionError", "cell_pattern", "coerce_text", "coerce_value", "text_of"]
 
 ENUM_SHOWN_MAX: Final = 12
 """Allowed values named in a hint; more would fill the screen for each bad cell."""
@@ -42,6 +43,16 @@ def coerce_value(field: Field, value: Any) -> Any:
     check_json(value)
     _check_enum(field, value)
     return value
+
+
+def text_of(field: Field, value: Any) -> str:
+    """The cell that means ``value`` for ``field``. Raises ``CoercionError`` where there is none; null has none."""
+    check_json(value)
+    plain = isinstance(value, str) and field.type is not FieldType.OBJECT
+    text: str = value if plain else json.dumps(value, ensure_ascii=False)
+    if (read := coerce_text(field, text)) != value or type(read) is not type(value):
+        raise CoercionError("no cell of the field means this value")
+    return text
 
 
 def cell_pattern(field: Field) -> str | None:

@@ -102,6 +102,11 @@ def _diff(path: str, after: Any, live: Live | None, slots: Sequence[tuple[str, .
     return FieldDiff(path=path, kind=kind, before=before, after=after)
 
 
+def is_shown(path: str) -> bool:
+    """Whether a GET shows all of the field at ``path``, as far as the catalogue knows."""
+    return not _hidden(path)
+
+
 @lru_cache(maxsize=PATHS_CACHED_MAX)
 def _hidden(path: str) -> tuple[Field, ...]:
     """The fields that no GET shows and that lie at, above or below ``path``: an object may hold one."""
@@ -116,7 +121,7 @@ def _overlap(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
 
 
 def same(wanted: Any, found: Any) -> bool:
-    """Whether a field holds what is wanted."""
+    """Whether a field holds what is wanted; a null equals a missing field."""
     return found is None or found is MISSING if wanted is None else _equal(wanted, found)
 
 
