@@ -162,9 +162,9 @@ class Engine:
         while self._failure is None:
             now_s = self._with.clock.monotonic()
             work = self.dispatcher.pick(now_s)
+            if self.dispatcher.wants:  # also where none was found: all that was here may have been laid aside
+                self._waving.moved()
             if work is not None:
-                if self.dispatcher.wants:
-                    self._waving.moved()
                 self._wake_one()
                 return work
             if self.dispatcher.finished:

@@ -68,7 +68,8 @@ class Gate:
             wait_s = self._wait_s()
             if wait_s <= 0:
                 await self._ceiling.admit()
-                if self._turns.stopped is None:
+                # Meanwhile the API may have asked to wait, a rate may have been lowered, or the window have closed.
+                if self._turns.stopped is None and self._wait_s() <= 0:
                     self._let_through()
                 continue
             try:
@@ -91,7 +92,7 @@ class Gate:
         while self._line:
             place = self._line.popleft()
             if not place.done():
-                self._turns.grant(max(self._clock.monotonic(), self._turns.ready_at(self._clock.monotonic())))
+                self._turns.grant(self._clock.monotonic())
                 place.set_result(True)
                 return
 

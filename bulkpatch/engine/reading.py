@@ -13,7 +13,7 @@ from bulkpatch.core.judge import judge_fault, judge_reply
 from bulkpatch.core.pacer import Pacer
 from bulkpatch.core.work import BACKOFF_BASE_S, BACKOFF_S_MAX, THROTTLE_BASE_S, Stop
 from bulkpatch.engine.gate import Gate
-from bulkpatch.errors import KeyRefused, Unreachable
+from bulkpatch.errors import ExitCode, KeyRefused, Unreachable
 from bulkpatch.model import Answer, Limits, Reply, Request, Verdict, VerdictKind
 from bulkpatch.ports import Ceiling, Clock, Transport
 from bulkpatch.prequel.replies import read_error_message
@@ -82,7 +82,10 @@ class Reader:
             await asyncio.gather(self._gate_task, return_exceptions=True)
 
     async def ask(self, request: Request) -> Reply:
-        """A whole 2xx, or a 4xx that is final. Raises ``KeyRefused``, or ``Unreachable`` when attempts ran out."""
+        """A whole 2xx, or a 4xx that is final. Raises ``KeyRefused``, or ``Unreachable`` when attempts ran out.
+
+        ``Unreachable`` too where the API asks for a longer wait than is honoured.
+        """
         tried = throttled = 0
         while True:
             await self._gate.pass_through()
@@ -90,7 +93,7 @@ class Reader:
             if reply is not None:
                 return reply
             if verdict.kind is VerdictKind.HALT:
-                raise KeyRefused(verdict.code or "BP402", verdict.message)
+                raise _halted(verdict)
             if verdict.pause_s is not None:
                 self._turns.pacer.hold_until(self._clock.monotonic() + verdict.pause_s)
             if verdict.throttled:
@@ -134,3 +137,8 @@ class Reader:
             self._turns.pacer.hold_until(self._clock.monotonic() + wait_s)
         else:
             await asyncio.sleep(chance * min(BACKOFF_S_MAX, BACKOFF_BASE_S * 2.0 ** max(0, tried - 1)))
+
+
+def _halted(verdict: Verdict) -> KeyRefused | Unreachable:
+    kind = KeyRefused if verdict.exit_code == ExitCode.KEY_REFUSED else Unreachable
+    return kind(verdict.code or "BP402", verdict.message)

@@ -26,7 +26,9 @@ async def survey(reader: Reader, sightings: Sightings, paths: Sequence[str], *, 
     large the fleet is. Raises ``KeyRefused`` and ``Unreachable``.
     """
     listed, complete = await _list(reader, sightings, paths)
-    return complete or await _single(reader, sightings, paths, concurrency=concurrency, listed=listed)
+    if complete or not sightings.missing:
+        return True
+    return await _single(reader, sightings, paths, concurrency=concurrency, listed=listed)
 
 
 async def _list(reader: Reader, sightings: Sightings, paths: Sequence[str]) -> tuple[bool, bool]:
