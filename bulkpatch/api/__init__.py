@@ -10,12 +10,16 @@ from bulkpatch.api.options import Options, Plan
 if TYPE_CHECKING:
     from bulkpatch.api.books import control, rebuild_report, status, story
     from bulkpatch.api.doors import RETRIED, check, plan, resume, retry, run
+    from bulkpatch.api.reconciling import reconcile
+    from bulkpatch.api.reversing import reverse
     from bulkpatch.engine.asking import ControlAct
     from bulkpatch.ledger.folder import list_runs
 
 _HOMES = {
     "bulkpatch.api.doors": ("RETRIED", "check", "plan", "resume", "retry", "run"),
     "bulkpatch.api.books": ("control", "rebuild_report", "status", "story"),
+    "bulkpatch.api.reconciling": ("reconcile",),
+    "bulkpatch.api.reversing": ("reverse",),
     "bulkpatch.engine.asking": ("ControlAct",),
     "bulkpatch.ledger.folder": ("list_runs",),
 }
@@ -29,8 +33,10 @@ __all__ = [
     "list_runs",
     "plan",
     "rebuild_report",
+    "reconcile",
     "resume",
     "retry",
+    "reverse",
     "run",
     "status",
     "story",

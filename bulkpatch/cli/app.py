@@ -23,6 +23,8 @@ _COMMANDS = (
     ("run", "sending:run", _SEND, "Plan a job, then send it."),
     ("resume", "sending:resume", _SEND, "Go on where a run stopped, for whatever reason."),
     ("retry", "sending:retry", _SEND, "Send the failed rows of a run again, as a new run."),
+    ("reconcile", "undoing:reconcile", _SEND, "Ask the API about unknown rows; settle what can be settled."),
+    ("reverse", "undoing:reverse", _SEND, "Write the job and input that undo a run."),
     ("status", "looking:status", _LOOK, "Where a run stands, live or after a crash."),
     ("pause", "steering:pause", _STEER, "Begin nothing more for now in a live run."),
     ("continue", "steering:go_on", _STEER, "Go on after a pause."),
@@ -70,5 +72,5 @@ def help_text() -> str:
     lines = ["Usage: bulkpatch COMMAND [ARGUMENTS]", "", ABOUT]
     for group in (_PLAN, _SEND, _STEER, _LOOK, _LEARN):
         lines += ["", f"{group}:"]
-        lines += [f"  {name:<8}  {words}" for name, _, among, words in _COMMANDS if among == group]
+        lines += [f"  {name:<9}  {words}" for name, _, among, words in _COMMANDS if among == group]
     return "\n".join([*lines, "", "bulkpatch COMMAND --help shows the options of a command."])
