@@ -159,7 +159,7 @@ class Dispatcher:
     def wakes_at(self, now_s: float) -> float:
         """When ``pick`` may have more to give though nothing happens until then."""
         solo = math.inf if self._heard else self._solo_until_s
-        times = (self._line.wakes_at(), solo, self.health.lanes.wakes_at(), self.wave.wakes_at())
+        times = (self._line.wakes_at(), solo, self.health.lanes.wakes_at(now_s), self.wave.wakes_at())
         # What is past already wakes nobody: then it is something under way that is waited for.
         return min((at_s for at_s in times if at_s > now_s), default=math.inf)
 

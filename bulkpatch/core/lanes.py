@@ -7,6 +7,7 @@ most of those that came from other lanes than the worst.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Iterator
 
@@ -98,6 +99,7 @@ class Lanes:
         """Whether a lane, or the whole, is not closed and will be tried again."""
         return any(one.state is not BreakerState.CLOSED and not one.spent for one in (self.whole, *self._of.values()))
 
-    def wakes_at(self) -> float:
-        """When an open breaker wants to be asked again; infinite if none is open."""
-        return min(one.wakes_at_s for one in (self.whole, *self._of.values()) if not one.spent or one is self.whole)
+    def wakes_at(self, now_s: float) -> float:
+        """When the next open breaker wants to be asked again. One whose time is past waits for something else."""
+        open_ = (one.wakes_at_s for one in (self.whole, *self._of.values()) if not one.spent or one is self.whole)
+        return min((at_s for at_s in open_ if at_s > now_s), default=math.inf)

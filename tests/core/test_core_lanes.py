@@ -145,10 +145,9 @@ def test_a_lane_that_opened_for_the_last_time_is_held_for_good() -> None:
 
 def test_all_are_held_once_every_lane_that_was_tried_is() -> None:
     lanes = Lanes()
-    assert not lanes.all_held
+    before = lanes.all_held
     spent(lanes, "a")
-    assert lanes.all_held
-    assert lanes.held == ("a",)
+    assert (before, lanes.all_held, lanes.held) == (False, True, ("a",))
 
 
 def test_held_lanes_are_told_by_name() -> None:
@@ -163,14 +162,22 @@ def test_held_lanes_are_told_by_name() -> None:
 def test_what_waits_is_what_will_be_tried_again() -> None:
     """A lane or the whole; but not one that is held for good."""
     lanes = told("b" * 60)
-    assert (lanes.waiting, lanes.wakes_at()) == (False, math.inf)
+    assert (lanes.waiting, lanes.wakes_at(0.0)) == (False, math.inf)
     for _ in range(20):
         lanes.record("a", 7.0, good=False)
-    assert (lanes.waiting, lanes.wakes_at()) == (True, 7.0 + OPEN_S)
+    assert (lanes.waiting, lanes.wakes_at(0.0)) == (True, 7.0 + OPEN_S)
     assert lanes.lets_through("a", 7.0 + OPEN_S)
-    assert (lanes.waiting, lanes.wakes_at()) == (True, math.inf)
+    assert (lanes.waiting, lanes.wakes_at(0.0)) == (True, math.inf)
     for _ in range(2):
         lanes.breaker("a").open(0.0)
-    assert (lanes.waiting, lanes.wakes_at()) == (False, math.inf)
+    assert (lanes.waiting, lanes.wakes_at(0.0)) == (False, math.inf)
     lanes.whole.open(3.0)
-    assert (lanes.waiting, lanes.wakes_at()) == (True, 3.0 + OPEN_S)
+    assert (lanes.waiting, lanes.wakes_at(0.0)) == (True, 3.0 + OPEN_S)
+
+
+def test_a_lane_whose_time_is_past_hides_no_other_that_is_still_open() -> None:
+    """It could not be probed while the whole was open: then that is what is waited for."""
+    lanes = Lanes()
+    lanes.breaker("a").open(0.0)
+    lanes.whole.open(50.0)
+    assert [lanes.wakes_at(now_s) for now_s in (59.0, 60.0, 109.0, 110.0)] == [60.0, 110.0, 110.0, math.inf]
