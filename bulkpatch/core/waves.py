@@ -108,7 +108,8 @@ class WaveKeeper:
             return
         self.phase = Phase.AWAITING
         if ended:
-            self.reason = f"{ended - succeeded} of {ended} transfers since the change failed; {share * 100:g}% must succeed"
+            failed = f"{ended - succeeded} of {ended} transfers since the change failed"
+            self.reason = f"{failed}; {share * 100:g}% must succeed"
         else:
             self.reason = "no transfer began after the change and ended in its window, so nothing can be said"
 

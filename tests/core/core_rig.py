@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -123,10 +123,13 @@ class Bench:
     def pick(self) -> Work:
         """Wait for the next row and pick it."""
         while (work := self.d.pick(self.now)) is None:
-            due = self.d.wakes_at(self.now)
-            assert self.now < due < 1e6, "it would wait for ever"
-            self.now = due
+            self._wait()
         return work
+
+    def _wait(self) -> None:
+        due = self.d.wakes_at(self.now)
+        assert self.now < due < 1e6, "it would wait for ever"
+        self.now = due
 
     def send(self, work: Work) -> Work:
         """Intend, grant and send ``work``."""
@@ -147,6 +150,16 @@ class Bench:
         if isinstance(record, Outcome):
             self.d.settled(record, work.copies)
         return record
+
+    def drain(self, answered: Callable[[Work], Verdict]) -> None:
+        """Send one row after the other until nothing of the wave is left, each answered as ``answered`` says."""
+        while True:
+            if (work := self.d.pick(self.now)) is not None:
+                self.end(self.send(work), answered(work))
+            elif self.d.drained:
+                return
+            else:
+                self._wait()
 
     def run(self, *verdicts: Verdict) -> list[Record]:
         """Send one row after the other, answered by ``verdicts`` in turn."""

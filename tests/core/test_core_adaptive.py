@@ -91,6 +91,29 @@ def test_a_ramp_over_a_long_sleep_ends_at_the_limit() -> None:
     assert speed.at(1e9) == 1e6
 
 
+@pytest.mark.parametrize("limit", [50.0, 200.0])
+def test_another_limit_is_in_force_at_once(limit: float) -> None:
+    speed = AdaptiveSpeed(100.0, now_s=0.0)
+    speed.set_limit(limit)
+    assert [speed.at(0.0), speed.at(10.0)] == [limit, limit]
+
+
+@pytest.mark.parametrize(("limit", "now", "later"), [(40.0, 40.0, 40.0), (80.0, 70.0, 74.0), (200.0, 70.0, 80.0)])
+def test_another_limit_gives_nothing_back_of_what_the_api_took(limit: float, now: float, later: float) -> None:
+    """A limit is a ceiling: what was cut below it is won back a hundredth of the new one a second."""
+    speed = AdaptiveSpeed(100.0, now_s=0.0)
+    speed.slow_down(0.0)
+    speed.set_limit(limit)
+    assert [speed.at(0.0), speed.at(5.0)] == pytest.approx([now, later])
+
+
+def test_another_limit_ends_no_ramp() -> None:
+    speed = AdaptiveSpeed(100.0, now_s=0.0)
+    speed.ramp(0.0)
+    speed.set_limit(400.0)
+    assert [speed.at(second) for second in (0.0, 1.0, 2.0, 3.0, 4.0)] == [50.0, 100.0, 200.0, 400.0, 400.0]
+
+
 def test_a_time_that_goes_back_wins_nothing_back() -> None:
     speed = AdaptiveSpeed(100.0, now_s=10.0)
     speed.slow_down(10.0)

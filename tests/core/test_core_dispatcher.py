@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
-import heapq
 import math
-from collections import defaultdict, deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from itertools import cycle, pairwise
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from core_rig import BUSY, DOUBT, FINAL, HALT, LATE, NEVER, OK, SLOW, UNMADE, Bench, ending, most_in, row, rows
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from core_rig import BUSY, DOUBT, FINAL, HALT, LATE, NEVER, OK, SLOW, UNMADE, Bench, ending, row, rows
 
-from bulkpatch.core.binding import bound_by
+from bulkpatch.core.adaptive import AdaptiveSpeed
 from bulkpatch.core.breaker import OPEN_S, BreakerState
-from bulkpatch.core.dispatcher import LEAD_S, ROW_DEADLINE_S, SOLO_S, THROTTLES_MAX
+from bulkpatch.core.dispatcher import LEAD_S, ROW_DEADLINE_S, SOLO_S, THROTTLES_MAX, Dispatcher
 from bulkpatch.core.hints import WAIT_S_MAX
-from bulkpatch.core.queueing import RETRIES_MAX
-from bulkpatch.core.work import Stop, Why, Work
-from bulkpatch.model import Intent, Notice, Outcome, RowState, Setback, Stage, Verdict, VerdictKind
+from bulkpatch.core.pacer import Pacer
+from bulkpatch.core.quantities import parse_rate, parse_threshold
+from bulkpatch.core.queueing import PARKED_MAX, RETRIES_MAX
+from bulkpatch.core.tally import Tally
+from bulkpatch.core.waves import Phase, WaveState
+from bulkpatch.core.work import Stop, Why
+from bulkpatch.model import (
+    Gate,
+    Guard,
+    Intent,
+    Limits,
+    Notice,
+    Operation,
+    Outcome,
+    Passed,
+    PendingRow,
+    PerRecipient,
+    RowState,
+    Setback,
+    Stage,
+    Staging,
+    Verdict,
+    VerdictKind,
+)
 
 ASKED_LONG = replace(SLOW, retry_after_s=WAIT_S_MAX)
 PAUSED = replace(OK, pause_s=30.0)
@@ -397,20 +412,6 @@ def test_a_row_that_was_put_back_is_the_next() -> None:
     assert bench.pick() is work
 
 
-def test_what_binds_the_run_is_told() -> None:
-    bench = Bench(rate="10/s", concurrency=1, attempts=20)
-    bench.offer(*rows(60))
-    assert bound_by(bench.d) == "rate"
-    work = bench.start()
-    assert bound_by(bench.d) == "concurrency"
-    bench.end(work, SLOW)
-    bench.d.ready_at(bench.now)
-    assert bound_by(bench.d) == "the API's own limit"
-    while bench.d.health.lanes.breaker("").openings == 0:
-        bench.end(bench.start(), BUSY)
-    assert bound_by(bench.d) == "waiting for the API"
-
-
 # ── speed ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -701,173 +702,304 @@ def test_a_slot_is_never_told_to_wake_in_the_past() -> None:
     assert bench.d.pick(late) is not None
 
 
-# ── whole runs ───────────────────────────────────────────────────────────────────────────────────
+# ── lanes and recipients ─────────────────────────────────────────────────────────────────────────
 
 
-@dataclass
-class Run:
-    """A whole run on a clock that jumps: slots, a gate in line, and answers that come after their time."""
-
-    bench: Bench
-    answers: Sequence[tuple[Verdict, float]]
-    stop_after_s: float = math.inf
-    line: deque[Work] = field(default_factory=deque)
-    under_way: list[tuple[float, int, Work, Verdict]] = field(default_factory=list)
-    heard: dict[int, list[Verdict]] = field(default_factory=lambda: defaultdict(list))
-    left: list[float] = field(default_factory=list)
-
-    def to_its_end(self) -> None:
-        """Run until it is finished; whatever must hold at every moment is asserted."""
-        d, told = self.bench.d, cycle(self.answers)
-        while not d.finished:
-            if self.bench.now >= self.stop_after_s:
-                d.stop(stop(Why.SIGNAL, exit_code=130))
-            self._fill_slots()
-            self._through_the_gate(told)
-            if not self._hear():
-                self._wait()
-
-    def _fill_slots(self) -> None:
-        bench = self.bench
-        while (work := bench.d.pick(bench.now)) is not None:
-            bench.records.append(work.intent(0, bench.now))
-            self.line.append(work)
-        assert bench.d.wakes_at(bench.now) > bench.now
-        assert bench.d.in_flight <= bench.d.in_slots <= bench.concurrency
-
-    def _through_the_gate(self, told: cycle[tuple[Verdict, float]]) -> None:
-        d, now = self.bench.d, self.bench.now
-        if d.stopped is not None:
-            while self.line:
-                self.bench.records += d.withdraw(self.line.popleft(), at_us=0, intended=True)
-        while self.line and d.ready_at(now) <= now:
-            work = self.line.popleft()
-            d.grant(now)
-            d.sent(now)
-            lane = d.health.lanes.breaker("")
-            assert lane.state is not BreakerState.OPEN or now >= lane.wakes_at_s
-            assert lane.state is not BreakerState.PROBING or d.in_flight == 1
-            self.left.append(now)
-            verdict, after_s = next(told)
-            heapq.heappush(self.under_way, (now + after_s, len(self.left), work, verdict))
-
-    def _hear(self) -> bool:
-        if not self.under_way or self.under_way[0][0] > self.bench.now:
-            return False
-        _, _, work, verdict = heapq.heappop(self.under_way)
-        self.heard[work.op.row].append(verdict)
-        self.bench.end(work, verdict, chance=(len(self.left) % 7) / 7)
-        return True
-
-    def _wait(self) -> None:
-        d, now = self.bench.d, self.bench.now
-        if d.finished:
-            return
-        answer = self.under_way[0][0] if self.under_way else math.inf
-        signal = self.stop_after_s if d.stopped is None else math.inf
-        due = min(d.wakes_at(now), d.ready_at(now) if self.line else math.inf, answer, signal)
-        assert now < due < math.inf, "nothing is under way, and nothing will wake it"
-        self.bench.now = due
+def postgres(*numbers: int, **known: Any) -> list[tuple[Operation, PendingRow]]:
+    """Rows of one vendor."""
+    return [row(number, fields=("postgres.host",), **known) for number in numbers]
 
 
-ANSWERS = st.lists(
-    st.tuples(
-        st.sampled_from([OK, OK, OK, FINAL, DOUBT, LATE, BUSY, NEVER, SLOW, PAUSED, UNMADE]),
-        st.sampled_from([0.0, 0.1, 0.1, 0.1, 5.0, 119.0]),
-    ),
-    min_size=1,
-    max_size=12,
-)
+def redshift(*numbers: int, **known: Any) -> list[tuple[Operation, PendingRow]]:
+    """Rows of another one."""
+    return [row(number, fields=("redshift.host",), **known) for number in numbers]
 
 
-def expected_state(verdicts: list[Verdict], *, doubted: bool) -> RowState:
-    """Where a row ends that was answered so, said in other words than the dispatcher's."""
-    last = verdicts[-1]
-    if last.kind is VerdictKind.ACCEPTED:
-        return RowState.ACCEPTED
-    doubt = doubted or any(verdict.maybe_applied for verdict in verdicts)
-    if last.kind is VerdictKind.FINAL and (last.http_status is not None or not doubt):
-        return RowState.REJECTED
-    return RowState.UNKNOWN if doubt else RowState.EXHAUSTED
+def test_a_vendor_that_fails_is_held_while_the_other_goes_on_and_stops_the_run_at_its_end() -> None:
+    """Its rows stay pending, those of the other are all sent; and a person is told."""
+    bench = Bench(attempts=20, concurrency=1)
+    bench.d.offer([*postgres(*range(1, 31)), *redshift(*range(31, 91))], at_us=0)
+    bench.d.source_ended()
+    bench.drain(lambda one: BUSY if one.lane == "postgres" else OK)
+    bench.d.finish()
+    assert bench.d.tally.states == {RowState.ACCEPTED: 60}
+    reason = "held back, since most answers were failures: postgres"
+    assert bench.stopped() == Stop(why=Why.OUTAGE, code="BP505", reason=reason, exit_code=3)
+    assert bench.finished()
+    assert {notice.code for notice in bench.d.take_notices()} == {"BP505"}
 
 
-@settings(max_examples=120, deadline=None)
-@given(
-    answers=ANSWERS,
-    count=st.integers(1, 40),
-    concurrency=st.integers(1, 9),
-    rate=st.sampled_from(["1/s", "30/min", "20/s", "1000/s"]),
-    attempts=st.integers(1, 4),
-    lost=st.booleans(),
-    max_failed=st.sampled_from(["100%", "10%", 3]),
-    stop_after_s=st.just(math.inf) | st.floats(0, 200),
-)
-@example(  # stalls longer than the breaker stays open: their answers are no probes
-    answers=[(LATE, 119.0)],
-    count=40,
-    concurrency=9,
-    rate="1000/s",
-    attempts=4,
-    lost=False,
-    max_failed="100%",
-    stop_after_s=math.inf,
-)
-def test_every_row_of_every_run_ends_once_or_waits_and_nothing_hangs(  # noqa: PLR0913
-    answers: list[tuple[Verdict, float]],
-    count: int,
-    concurrency: int,
-    rate: str,
-    attempts: int,
-    *,
-    lost: bool,
-    max_failed: int | str,
-    stop_after_s: float,
-) -> None:
-    """Records alternate as the table of states says, attempts are numbered through, and the rate holds."""
-    bench = Bench(attempts=attempts, concurrency=concurrency, rate=rate, max_failed=max_failed)
-    bench.offer(*[row(number, attempt=int(lost), open=lost) for number in range(1, count + 1)])
-    run = Run(bench, answers, stop_after_s)
-    run.to_its_end()
-    told: dict[int, list[Intent | Setback | Outcome]] = defaultdict(list)
-    for record in bench.records[lost * count :]:
-        assert isinstance(record, (Intent, Setback, Outcome))
-        told[record.row].append(record)
-    for number, records in told.items():
-        assert [isinstance(record, Intent) for record in records] == [True, False] * (len(records) // 2)
-        assert [record.attempt for record in records[::2]] == list(range(1 + lost, 1 + lost + len(records) // 2))
-        assert not any(isinstance(record, Outcome) for record in records[:-1])
-        counted = [record for record in records if isinstance(record, Setback) and record.counted]
-        assert len(counted) < max(attempts, 1 + lost) + (bench.stopped() is not None)
-        if isinstance(last := records[-1], Outcome):
-            assert last.state is expected_state(run.heard[number], doubted=lost)
-    ended = sum(isinstance(record, Outcome) for record in bench.records)
-    assert ended + bench.d.waiting == count
-    assert bench.d.waiting == 0 or bench.stopped() is not None
-    assert bench.d.in_slots == bench.d.in_flight == 0
-    assert bench.d.tally.sends == len(run.left)
-    assert most_in(run.left, 1.0) <= math.ceil(bench.d.limits.rate.per_s)
-    assert all(earlier <= later for earlier, later in pairwise(run.left))
-
-
-def test_a_brownout_of_one_in_five_finishes() -> None:
-    """Row 29 of the fault matrix: no breaker, every row accepted."""
-    bench = Bench(attempts=5, concurrency=8, rate="20/s")
-    bench.offer(*rows(300))
-    run = Run(bench, [(OK, 0.1)] * 4 + [(BUSY, 0.1)])
-    run.to_its_end()
+def test_a_vendor_that_is_well_again_is_sent_to_its_last_row() -> None:
+    bench = Bench(attempts=20, concurrency=1)
+    bench.offer(*postgres(*range(1, 31)), *redshift(*range(31, 91)))
+    for _ in range(20):
+        bench.end(bench.start(), BUSY)
+    bench.drain(lambda _: OK)
     assert bench.stopped() is None
-    assert bench.d.health.lanes.breaker("").openings == 0
-    assert bench.d.tally.states == {RowState.ACCEPTED: 300}
-    assert len(run.left) <= 300 / 0.8 + 1
+    assert bench.d.tally.states == {RowState.ACCEPTED: 90}
 
 
-def test_an_outage_of_stalled_answers_costs_one_round_of_slots_and_two_probes() -> None:
-    """Row 28: even where an answer takes longer to fail than the breaker stays open."""
-    bench = Bench(attempts=5, concurrency=8, rate="5/s")
-    bench.offer(*rows(300))
-    run = Run(bench, [(OK, 0.1)] + [(LATE, 119.0)] * 400)
-    run.to_its_end()
-    stopped = bench.stopped()
-    assert stopped is not None
-    assert stopped.code == "BP502"
-    assert len(run.left) <= 1 + 20 + 8 + 2
+def test_no_recipient_has_more_in_flight_than_allowed_and_all_are_served() -> None:
+    bench = Bench(concurrency=8, per_recipient=PerRecipient(in_flight=1))
+    bench.offer(*[row(number, recipient_id=f"r{number % 2}") for number in range(1, 9)])
+    bench.run(OK)
+    works = [bench.start(), bench.start()]
+    assert {one.known.recipient_id for one in works} == {"r0", "r1"}
+    assert bench.d.pick(bench.now) is None
+    bench.end(works[0], OK)
+    following = bench.pick()
+    assert following.known.recipient_id == works[0].known.recipient_id
+
+
+def test_a_doubtful_row_counts_as_changed_until_it_is_settled_even_if_its_body_can_no_longer_be_built() -> None:
+    """Then it ends unknown, and nobody waits for it."""
+    bench = Bench(per_recipient=PerRecipient(unverified=1))
+    bench.offer(row(1, recipient_id="r"), row(2, recipient_id="r"))
+    bench.end(bench.start(), DOUBT, chance=0.9)
+    assert bench.d.pick(bench.now) is None
+    again = bench.pick()
+    assert again.op.row == 1
+    settled = bench.d.unbuildable(again, code="BP417", message="", at_us=0)
+    assert settled.state is RowState.UNKNOWN
+    assert bench.pick().op.row == 2
+
+
+def test_a_row_that_was_put_back_unsent_is_not_counted_as_changed() -> None:
+    bench = Bench(per_recipient=PerRecipient(unverified=1))
+    bench.offer(row(1, recipient_id="r"), row(2, recipient_id="r"))
+    first = bench.pick()
+    assert bench.d.pick(SOLO_S) is None
+    bench.d.withdraw(first, at_us=0, intended=False)
+    assert {bench.pick().op.row} < {1, 2}
+    assert bench.d.pick(SOLO_S) is None
+
+
+def test_a_changed_destination_whose_vendor_is_held_leaves_its_customers_others_pending() -> None:
+    """Nothing hangs: the wave is drained, and the run stops resumable."""
+    bench = Bench(attempts=20, concurrency=1, per_recipient=PerRecipient(unverified=1))
+    bench.d.offer(
+        [
+            *redshift(*range(1, 61)),
+            *postgres(61, recipient_id="r", doubted=True),
+            *redshift(62, recipient_id="r"),
+            *postgres(*range(63, 90)),
+        ],
+        at_us=0,
+    )
+    bench.d.source_ended()
+    bench.drain(lambda one: BUSY if one.lane == "postgres" else OK)
+    bench.d.finish()
+    assert bench.d.tally.states == {RowState.ACCEPTED: 60}
+    assert bench.stopped() is not None
+
+
+def test_rows_that_did_not_fit_are_fed_again_once_the_others_are_through() -> None:
+    """Not while one is under way, and only once for each time that rows were let go of."""
+    bench = Bench(concurrency=1, per_recipient=PerRecipient(in_flight=1))
+    bench.d.offer([row(number, recipient_id="r") for number in range(PARKED_MAX + 3)], at_us=0)
+    bench.d.source_ended()
+    bench.d.limits = replace(bench.d.limits, concurrency=2)
+    bench.d.health.lanes.breaker("other").open(0.0)
+    first = bench.start()
+    bench.now = SOLO_S
+    assert bench.d.pick(bench.now) is None
+    assert bench.d.waiting == PARKED_MAX
+    bench.end(first, OK)
+    early = bench.d.feed_again()
+    bench.drain(lambda _: OK)
+    wanted = [bench.d.wants]
+    assert [early, bench.d.feed_again(), bench.d.feed_again()] == [False, True, False]
+    assert [*wanted, bench.d.wants] == [False, True]
+
+
+# ── stages ───────────────────────────────────────────────────────────────────────────────────────
+
+ALL_STAGES = Staging(stages=(Stage.EXPECT, Stage.PRETEST, Stage.PATCH, Stage.VERIFY), deadline_s=60.0, poll_s=5.0)
+NOT_YET = Verdict(kind=VerdictKind.LATER, code="BP419", message="still running", http_status=200)
+SKIP = Verdict(kind=VerdictKind.SKIP, code="BP421", message="vendor is another", http_status=200)
+
+
+def test_a_row_goes_through_its_stages_one_after_the_other_before_any_other_row() -> None:
+    """Each is an attempt with its intent; all but the last are passed, and the facts of the patch are kept."""
+    bench = Bench(staging=ALL_STAGES, concurrency=1)
+    bench.offer(*rows(2))
+    facts = {Stage.PATCH: b'{"vendor":"x"}'}
+    for _ in range(4):
+        one = bench.start()
+        bench.records.append(bench.d.ended(one, ending(OK, now_s=bench.now, facts=facts.get(one.stage))))
+    told = [record for record in bench.records if isinstance(record, (Intent, Passed, Outcome))]
+    seen = [(type(record), record.row, record.stage) for record in told]
+    assert len(seen) == len(bench.records)
+    first = [(Passed, 1, stage) for stage in ALL_STAGES.stages[:-1]] + [(Outcome, 1, Stage.VERIFY)]
+    assert seen[1::2] == first
+    assert [(kind, stage) for kind, _, stage in seen[::2]] == [(Intent, stage) for stage in ALL_STAGES.stages]
+    last = bench.records[-1]
+    assert isinstance(last, Outcome)
+    assert (last.state, last.attempt, last.facts) == (RowState.VERIFIED, 4, b'{"vendor":"x"}')
+    assert bench.pick().op.row == 2
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "state", "stage"),
+    [
+        ([SKIP], RowState.SKIPPED, Stage.EXPECT),
+        ([FINAL], RowState.REJECTED, Stage.EXPECT),
+        ([DOUBT] * 3, RowState.EXHAUSTED, Stage.EXPECT),
+        ([OK, FINAL], RowState.REJECTED, Stage.PRETEST),
+        ([OK, LATE, LATE, LATE], RowState.EXHAUSTED, Stage.PRETEST),
+        ([OK, OK, FINAL], RowState.REJECTED, Stage.PATCH),
+        ([BUSY, BUSY, OK, BUSY, BUSY, OK, DOUBT, DOUBT, DOUBT], RowState.UNKNOWN, Stage.PATCH),
+        ([OK, OK, OK, FINAL], RowState.UNVERIFIED, Stage.VERIFY),
+        ([OK, OK, OK, BUSY, BUSY, BUSY], RowState.UNVERIFIED, Stage.VERIFY),
+        ([OK, OK, DOUBT, OK, BUSY, OK], RowState.VERIFIED, Stage.VERIFY),
+    ],
+    ids=str,
+)
+def test_where_a_row_ends_in_each_stage(verdicts: list[Verdict], state: RowState, stage: Stage) -> None:
+    """A question that was not answered leaves no doubt, and each stage has all the attempts."""
+    bench = Bench(attempts=3, staging=ALL_STAGES)
+    bench.offer(row(1))
+    last = bench.run(*verdicts)[-1]
+    assert isinstance(last, Outcome)
+    assert (last.state, last.stage, last.attempt) == (state, stage, len(verdicts))
+    assert bench.finished()
+
+
+def test_a_verification_that_has_no_verdict_yet_is_asked_again_and_uses_nothing_up() -> None:
+    """Every five seconds; the retries that people are shown are of failures only."""
+    bench = Bench(attempts=1, staging=ALL_STAGES)
+    bench.offer(row(1, passed=Stage.PATCH))
+    for poll in range(12):
+        one = bench.start()
+        assert bench.now == pytest.approx(5.0 * poll, abs=0.1)
+        record = bench.end(one, NOT_YET)
+        assert isinstance(record, Setback)
+        assert (record.counted, record.wait_us, record.code) == (False, 5_000_000, "BP419")
+    assert bench.d.tally.retries == 0
+    last = bench.end(bench.start(), OK)
+    assert isinstance(last, Outcome)
+    assert last.state is RowState.VERIFIED
+
+
+@pytest.mark.parametrize(("past_s", "given_up"), [(0.0, False), (0.001, True)])
+def test_a_verification_is_given_up_when_it_would_be_asked_after_its_deadline(past_s: float, *, given_up: bool) -> None:
+    bench = Bench(staging=ALL_STAGES, now=500.0)
+    bench.offer(row(1, passed=Stage.PATCH))
+    one = bench.start()
+    bench.now = 500.0 + ALL_STAGES.deadline_s - ALL_STAGES.poll_s + past_s
+    record = bench.end(one, NOT_YET)
+    assert isinstance(record, Outcome if given_up else Setback)
+    if isinstance(record, Outcome):
+        words = "no verdict within 60 s"
+        assert (record.state, record.code, record.error) == (RowState.UNVERIFIED, "BP420", words)
+
+
+def test_a_changed_destination_counts_for_its_recipient_until_it_is_verified() -> None:
+    """The next of the customer is touched then, and not before."""
+    bench = Bench(staging=ALL_STAGES, per_recipient=PerRecipient(unverified=1), concurrency=8)
+    bench.offer(row(1, recipient_id="r"), row(2, recipient_id="r"))
+    bench.run(OK, OK, OK, NOT_YET)
+    assert bench.d.pick(bench.now) is None
+    bench.run(OK)
+    assert isinstance(bench.records[-1], Outcome)
+    assert bench.pick().op.row == 2
+
+
+# ── waves ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def wave(failed_max: int | str | None = None, *, rows: int = 100, last: bool = False, **gate: Any) -> WaveState:
+    """A wave and its gate."""
+    limit = None if failed_max is None else parse_threshold(failed_max)
+    return WaveState(number=1, rows=rows, gate=Gate(failed=limit, **gate), last=last)
+
+
+def test_a_failure_that_the_waves_gate_does_not_allow_stops_the_run_at_once() -> None:
+    """What the guard allows is another matter, and rows that were not tried are nobody's failure."""
+    bench = Bench(staging=ALL_STAGES)
+    bench.d.begin_wave(wave(1))
+    bench.d.offer(rows(9), at_us=0)
+    bench.run(SKIP, SKIP, FINAL)
+    assert bench.stopped() is None
+    bench.run(FINAL)
+    words = "wave 1: 2 of 2 rows tried failed; its gate allows 1"
+    assert bench.stopped() == Stop(why=Why.GUARD, code="BP506", reason=words, exit_code=3)
+
+
+def test_a_share_that_the_waves_gate_does_not_allow_stops_the_run_when_it_is_drained() -> None:
+    bench = Bench()
+    bench.d.begin_wave(wave("40%"))
+    bench.d.offer(rows(2), at_us=0)
+    bench.d.source_ended()
+    bench.run(FINAL, OK)
+    assert bench.stopped() is None
+    assert bench.d.drained
+    bench.d.close_wave(bench.now)
+    words = "wave 1: 1 of 2 rows tried failed; its gate allows 40%"
+    assert bench.stopped() == Stop(why=Why.GUARD, code="BP506", reason=words, exit_code=3)
+
+
+def test_a_gate_that_holds_is_waited_for_and_the_next_wave_is_fed() -> None:
+    bench = Bench()
+    bench.d.begin_wave(wave(soak_s=30.0))
+    bench.d.offer(rows(1), at_us=0)
+    bench.d.source_ended()
+    bench.run(OK)
+    bench.d.close_wave(100.0, ended_before_s=10.0)
+    assert (bench.d.wave.phase, bench.d.wakes_at(100.0)) == (Phase.SOAKING, 120.0)
+    assert not bench.d.wants
+    assert not bench.finished()
+    bench.d.wave.tick(120.0)
+    assert bench.d.wave.phase is Phase.PASSED
+    bench.d.begin_wave(wave(last=True))
+    wanted = bench.d.wants
+    bench.d.source_ended()
+    bench.d.close_wave(121.0)
+    bench.d.finish()
+    assert (wanted, bench.d.wants, bench.finished()) == (True, False, True)
+
+
+# ── steering ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_pause_starts_nothing_and_what_is_under_way_goes_on() -> None:
+    bench = Bench()
+    bench.offer(*rows(3))
+    one = bench.start()
+    bench.d.paused = True
+    assert isinstance(bench.end(one, OK), Outcome)
+    assert bench.d.pick(bench.now) is None
+    assert not bench.finished()
+    bench.d.paused = False
+    bench.run(OK, OK)
+    assert bench.finished()
+
+
+def test_another_rate_is_in_force_from_the_next_request_on() -> None:
+    """In the limits, in the spacing, and as the ceiling of the speed."""
+    bench = Bench(rate="10/s")
+    bench.offer(*rows(3))
+    bench.run(OK)
+    bench.d.set_rate(parse_rate("2/s"))
+    assert bench.d.ready_at(bench.now) == pytest.approx(bench.now + 0.5, abs=0.01)
+    assert bench.d.limits.rate == parse_rate("2/s")
+    bench.d.set_rate(parse_rate("20/s"))
+    bench.d.ready_at(bench.now)
+    assert bench.d.pacer.speed == 20.0
+
+
+def test_a_speed_that_was_lowered_before_is_gone_on_with() -> None:
+    """Reads went before, and the API asked them to slow down."""
+    speed = AdaptiveSpeed(10.0, now_s=0.0)
+    speed.slow_down(0.0)
+    rate = parse_rate("10/s")
+    dispatcher = Dispatcher(
+        limits=Limits(rate=rate, concurrency=1, timeout_s=30, attempts=1),
+        guard=Guard(max_failed=parse_threshold("100%"), min_tried=0),
+        pacer=Pacer(rate, now_s=0.0),
+        tally=Tally({}),
+        now_s=0.0,
+        speed=speed,
+    )
+    dispatcher.ready_at(0.0)
+    assert dispatcher.pacer.speed == pytest.approx(7.0)

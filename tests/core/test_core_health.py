@@ -164,12 +164,12 @@ def test_an_api_that_was_never_reached_stops_at_the_first_opening() -> None:
 def test_when_all_lanes_are_held_the_api_is_down() -> None:
     """One vendor after the other failed; there is nothing else to send."""
     one = health()
-    for at_s, lane in ((0.0, "a"), (200.0, "b")):
-        for _ in range(3):
-            one.lanes.breaker(lane).open(at_s)
+    for lane in "aaabb":
+        one.lanes.breaker(lane).open(0.0)
     reason = "the API seems to be down: most answers were failures, and so were the probes"
-    one.reached = True
-    assert one._opened("b", "") == Said(stop=Stop(why=Why.OUTAGE, code="BP502", reason=reason, exit_code=3))
+    assert probe(one, "b", BUSY, now_s=OPEN_S) == Said(
+        stop=Stop(why=Why.OUTAGE, code="BP502", reason=reason, exit_code=3)
+    )
 
 
 def test_nothing_is_left_over_where_no_lane_was_held() -> None:

@@ -108,7 +108,7 @@ def test_the_rows_of_a_lane_that_is_held_for_good_are_let_go_of() -> None:
     at.line.retry(lane("a", [5])[0], 1.0)
     assert at.next(2.0) == []
     assert len(at.line) == 0
-    assert OPENINGS_MAX == at.lanes.breaker("a").openings
+    assert at.lanes.breaker("a").openings == OPENINGS_MAX
 
 
 def test_a_retry_waits_for_its_time_and_is_the_next_then() -> None:
@@ -227,7 +227,7 @@ def test_what_waits_only_for_a_row_that_was_let_go_of_will_not_start() -> None:
 @pytest.mark.parametrize("why", ["fresh", "retry", "lane"])
 def test_what_will_start_by_itself_is_not_still(why: str) -> None:
     at = Counter()
-    assert at.line.is_still
+    still = [at.line.is_still]
     (one,) = lane("a", [1])
     if why == "retry":
         at.line.retry(one, 5.0)
@@ -236,9 +236,9 @@ def test_what_will_start_by_itself_is_not_still(why: str) -> None:
     if why == "lane":
         at.lanes.breaker("a").open(0.0)
         assert at.next() == []
-    assert not at.line.is_still
+    still.append(at.line.is_still)
     assert at.next(OPEN_S) == [1]
-    assert at.line.is_still
+    assert [*still, at.line.is_still] == [True, False, True]
 
 
 # ── more rows than fit ───────────────────────────────────────────────────────────────────────────

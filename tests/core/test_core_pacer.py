@@ -235,6 +235,63 @@ def test_a_higher_speed_holds_from_the_next_grant_on() -> None:
     assert pacer.ready_at(second) == pytest.approx(second + 0.1 / PACE_SHARE)
 
 
+@settings(max_examples=80, deadline=None)
+@given(
+    units=st.sampled_from(
+        [("5/s", "2/s"), ("2/s", "37/s"), ("30/min", "90/min"), ("90/min", "30/min"), ("5/s", "60/min")]
+    ),
+    before=st.lists(st.tuples(DELAYS, STALLS), max_size=40),
+    after=st.lists(st.tuples(DELAYS, STALLS), max_size=40),
+)
+def test_another_rate_holds_from_the_next_grant_on(
+    units: tuple[str, str], before: list[tuple[float, float]], after: list[tuple[float, float]]
+) -> None:
+    """Every window in which a request was granted at the new rate holds no more than that, old requests included."""
+    old, new = map(parse_rate, units)
+    sender = Sender(Pacer(old, now_s=0.0), 0.0)
+    for delay_s, stall_s in before:
+        sender.now += stall_s
+        sender.leave()
+        sender.send(delay_s)
+    earlier = len(sender.left)
+    sender.pacer.set_rate(new)
+    for delay_s, stall_s in after:
+        sender.now += stall_s
+        sender.leave()
+        sender.send(delay_s)
+    assert sender.pacer.rate == new
+    granted_new = sender.left[earlier:]
+    for at in sender.left:
+        if any(at <= one < at + 1.0 for one in granted_new):
+            assert sum(at <= one < at + 1.0 for one in sender.left) <= math.ceil(new.per_s)
+    assert_held(granted_new, units[1])
+
+
+def test_another_rate_spaces_the_very_next_request() -> None:
+    """Lower or higher; a request that is still under way counts in the new windows."""
+    for rate, spacing_s in (("1/s", 1.0), ("50/s", 0.02)):
+        pacer = Pacer(parse_rate("10/s"), now_s=0.0)
+        pacer.grant(0.0)
+        pacer.sent(0.0)
+        pacer.set_rate(parse_rate(rate))
+        assert pacer.speed == parse_rate(rate).per_s
+        expected = spacing_s / PACE_SHARE
+        assert pacer.ready_at(0.0) == pytest.approx(max(expected, 1.0 + WINDOW_SLACK_S if rate == "1/s" else 0.0))
+    pacer = Pacer(parse_rate("10/s"), now_s=0.0)
+    pacer.grant(0.0)
+    pacer.set_rate(parse_rate("60/min"))
+    assert pacer.ready_at(100.0) == math.inf
+    pacer.sent(100.0)
+    assert pacer.ready_at(100.0) == 101.0 + WINDOW_SLACK_S
+
+
+def test_another_rate_knows_what_left_in_the_longest_window() -> None:
+    """From 90 a minute to 60 a minute: what left half a minute ago counts."""
+    pacer = Pacer(parse_rate("90/min"), now_s=45.0, history=[index / 2 for index in range(60)])
+    pacer.set_rate(parse_rate("60/min"))
+    assert pacer.ready_at(45.5) == pytest.approx(60.0 + WINDOW_SLACK_S)
+
+
 def test_no_speed_is_above_the_rate() -> None:
     pacer = Pacer(parse_rate("10/s"), now_s=0.0)
     pacer.set_speed(1000.0)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bulkpatch.core.hints import WAIT_S_MAX
 from bulkpatch.core.lifecycle import OPEN, TRANSITIONS
 from bulkpatch.core.work import BACKOFF_BASE_S, BACKOFF_S_MAX, SPREAD, THROTTLE_BASE_S, Why, Work
-from bulkpatch.model import Intent, Outcome, RowState, Setback, Stage, Verdict, VerdictKind
+from bulkpatch.model import Intent, Outcome, Passed, RowState, Setback, Stage, Verdict, VerdictKind
 
 
 def work(number: int = 1, *, attempts: int = 5, **known: Any) -> Work:
@@ -158,6 +158,99 @@ def test_what_was_withdrawn_was_no_attempt_and_what_was_lost_may_have_been_appli
         error="the process ended before the answer came",
         maybe_applied=True,
     )
+
+
+STAGES = (Stage.EXPECT, Stage.PRETEST, Stage.PATCH, Stage.VERIFY)
+
+
+@pytest.mark.parametrize(
+    ("known", "stages"),
+    [
+        ({}, "expect pretest patch verify"),
+        ({"passed": Stage.EXPECT}, "expect pretest patch verify"),
+        ({"passed": Stage.PRETEST}, "expect pretest patch verify"),
+        ({"doubted": True}, "patch verify"),
+        ({"open": True, "open_stage": Stage.PATCH}, "patch verify"),
+        ({"open": True, "open_stage": Stage.EXPECT}, "expect pretest patch verify"),
+        ({"passed": Stage.PATCH}, "verify"),
+        ({"passed": Stage.PATCH, "open": True, "open_stage": Stage.VERIFY}, "verify"),
+    ],
+)
+def test_a_row_goes_through_the_stages_that_are_left(known: dict[str, Any], stages: str) -> None:
+    """Guards are asked anew before a first patch, and never once one may have been applied."""
+    op, pending = row(1, **known)
+    one = Work(op, pending, attempts=5, stages=STAGES)
+    passed = [one.stage]
+    while (following := one.next_stage) is not None:
+        one.advance()
+        assert one.stage is following
+        passed.append(one.stage)
+    assert " ".join(passed) == stages
+
+
+@pytest.mark.parametrize(
+    ("known", "doubted", "begun"),
+    [
+        ({}, False, False),
+        ({"doubted": True}, True, True),
+        ({"open": True}, True, True),
+        ({"open": True, "open_stage": Stage.PRETEST}, False, False),
+        ({"passed": Stage.PATCH}, False, True),
+        ({"passed": Stage.PATCH, "open": True, "open_stage": Stage.VERIFY}, False, True),
+        ({"passed": Stage.EXPECT}, False, False),
+    ],
+)
+def test_only_a_patch_may_have_changed_a_destination(known: dict[str, Any], *, doubted: bool, begun: bool) -> None:
+    """A row may have begun without a doubt: its patch was accepted and is to be verified."""
+    op, pending = row(1, **known)
+    one = Work(op, pending, attempts=5, stages=STAGES)
+    assert (one.doubted, one.begun) == (doubted, begun)
+
+
+def test_each_stage_has_its_own_attempts_and_deadline() -> None:
+    """What an earlier process tried counts for the stage in which it did."""
+    op, pending = row(1, tried=4, throttled=3)
+    one = Work(op, pending, attempts=5, stages=STAGES)
+    seen = [(one.stage, one.tried, one.throttled, one.allowed)]
+    while one.next_stage is not None:
+        one.tried, one.throttled, one.first_s = 5, 9, 7.0
+        one.advance()
+        assert one.first_s == math.inf
+        seen.append((one.stage, one.tried, one.throttled, one.allowed))
+    assert seen == [
+        (Stage.EXPECT, 0, 0, 5),
+        (Stage.PRETEST, 0, 0, 5),
+        (Stage.PATCH, 4, 3, 5),
+        (Stage.VERIFY, 0, 0, 5),
+    ]
+
+
+@pytest.mark.parametrize(("open_stage", "tried"), [(None, 2), (Stage.VERIFY, 3)])
+def test_a_verification_that_is_gone_on_with_keeps_its_attempts(open_stage: Stage | None, tried: int) -> None:
+    op, pending = row(1, passed=Stage.PATCH, tried=2, throttled=1, open=open_stage is not None, open_stage=open_stage)
+    one = Work(op, pending, attempts=5, stages=STAGES)
+    assert (one.stage, one.tried, one.throttled) == (Stage.VERIFY, tried, 1)
+
+
+@pytest.mark.parametrize(("open_stage", "maybe"), [(None, True), (Stage.PATCH, True), (Stage.VERIFY, False)])
+def test_only_a_patch_that_was_lost_may_have_been_applied(open_stage: Stage | None, *, maybe: bool) -> None:
+    op, pending = row(1, open=True, open_stage=open_stage, passed=Stage.PATCH if open_stage is Stage.VERIFY else None)
+    lost = Work(op, pending, attempts=5, stages=STAGES).lost(7)
+    assert (lost.stage, lost.maybe_applied) == (open_stage or Stage.PATCH, maybe)
+
+
+def test_a_stage_that_was_passed_is_put_on_record_with_what_it_showed() -> None:
+    seen = Verdict(kind=VerdictKind.ACCEPTED, code="BP422", http_status=200)
+    assert work(3, attempt=2).passed(ending(seen, facts=b"{}")) == Passed(
+        row=3, attempt=2, stage=Stage.PATCH, at_us=7, http_status=200, latency_us=1000, code="BP422", facts=b"{}"
+    )
+
+
+def test_a_verified_row_shows_the_facts_of_its_patch_unless_it_brings_its_own() -> None:
+    one = work(1)
+    one.facts = b'{"name":"patched"}'
+    assert one.outcome(RowState.VERIFIED, ending(OK)).facts == b'{"name":"patched"}'
+    assert one.outcome(RowState.VERIFIED, ending(OK, facts=b"{}")).facts == b"{}"
 
 
 def test_an_outcome_carries_the_last_attempt_and_the_replys_facts() -> None:
