@@ -141,6 +141,9 @@ def resume(run_name: str, options: Options) -> RunResult:
         options = replace(options, simulate=header.simulated)
         opened = reopen(folder, header, options)
         same_input(opened, header, ledger)
-        check_rows(opened)
+        found = check_rows(opened)
         ask_leave(opened, options)
+        if options.confirm is not None:  # asked here: refused further on, the run's folder would go as a new one does
+            left = sum(counts.get(state, 0) for state in OPEN)
+            options.confirm(make_plan(opened, replace(found, rows=left, duplicates=0), limits_of(opened.job, options)))
         return work(folder, ledger, opened, options, opened.rows, resumed=True)
