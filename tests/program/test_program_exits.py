@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import random
+import signal
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import pytest
 from program_parrot import Answer, Asked, Parrot
-from program_rig import KEY, Bench, check_renamed, fleet_of, renaming_job, renaming_rows, serving, writes
+from program_rig import (
+    KEY,
+    Bench,
+    Ended,
+    check_renamed,
+    fleet_of,
+    renaming_job,
+    renaming_rows,
+    serving,
+    until_asked,
+    writes,
+)
 
 from bulkpatch.simulator.faults import FaultPlan, Mishap
 
@@ -95,6 +110,38 @@ def test_2_without_key_or_consent(bench: Bench) -> None:
     check_refused(bench)
     bench.environ["PREQUEL_API_KEY"] = KEY
     check_refused(bench, flags=())
+
+
+def answered(bench: Bench, answer: str, *arguments: str | Path) -> Ended:
+    """The program on a terminal, on which ``answer`` is typed when it asks."""
+    keyboard, terminal = pty.openpty()
+    try:
+        child = bench.start(*arguments, stdin=terminal)
+        os.write(keyboard, f"{answer}\n".encode())
+        return child.wait()
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
+
+
+def test_2_without_a_yes_on_a_terminal(bench: Bench) -> None:
+    """Runs and resumes ask with the number of rows that are left; a no sends nothing, and keeps what there was."""
+    fleet = fleet_of(10)
+    with serving(fleet) as server:
+        job = bench.renaming(fleet, server.url, rate="4/s")
+        refused = answered(bench, "no", "run", job)
+        assert (refused.code, len(writes(fleet))) == (2, 0)
+        assert "Type yes to send 10 requests" in refused.err
+        child = bench.start("run", job, "--yes")
+        until_asked(fleet, 3, child)
+        child.signal(signal.SIGINT)
+        assert child.wait().code == 130
+        sent, left = len(writes(fleet)), 10 - len(bench.ledger().states)
+        for ended in (bench.run("resume", "latest"), answered(bench, "no", "resume", "latest")):
+            assert (ended.code, len(writes(fleet))) == (2, sent)
+        assert f"Type yes to send {left} requests" in ended.err
+        assert answered(bench, "yes", "resume", "latest").code == 0
+    check_renamed(fleet)
 
 
 def test_2_for_a_production_key_without_the_job_s_name(bench: Bench) -> None:
