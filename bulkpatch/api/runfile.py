@@ -33,6 +33,7 @@ class RunFile:
             "dry_run": header.dry_run,
             "simulated": header.simulated,
             "parent": header.parent,
+            "plan": header.plan,
             "rows": header.rows,
             "limits": {
                 "rate": str(limits.rate),
