@@ -92,7 +92,8 @@ class Work:
         self.begun = self.doubted or known.passed is Stage.PATCH
         self._attempts = attempts
         self._patch_tried = known.tried + (open_stage in {Stage.PATCH, Stage.VERIFY})
-        self._patch_throttled = known.throttled
+        # Polls of a verification are uncounted waits as well: none of them may be taken for a throttle.
+        self._patch_throttled = 0 if known.passed is Stage.PATCH else known.throttled
         self._stages = deque(self._left_of(stages))
         self.advance()
 

@@ -229,7 +229,7 @@ def shown(destination_id: str, **settings: Any) -> dict[str, Any]:
     return {"status": "success", "data": {"destination": {"id": destination_id, **settings}}, "message": ""}
 
 
-def tested(status: str) -> dict[str, Any]:
+def says_of_test(status: str) -> dict[str, Any]:
     """The envelope of a connection test."""
     return {"status": "success", "data": {"status": status}, "message": ""}
 
@@ -242,7 +242,7 @@ def id_in(request: Request) -> str:
 def accepts(request: Request) -> Told:
     """An API where everything goes well."""
     if request.path.endswith("test-connection"):
-        return 200, tested("success")
+        return 200, says_of_test("success")
     return 200, shown(id_in(request))
 
 
