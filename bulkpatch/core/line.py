@@ -13,9 +13,10 @@ from bulkpatch.core.work import Work
 
 
 class _Recipient(NamedTuple):
-    """The reason of a row whose customer has enough under way."""
+    """The reason of a row whose customer has enough under way; all with the same one may go, or none."""
 
     id: str | None
+    begun: bool
 
 
 class Line:
@@ -73,14 +74,14 @@ class Line:
             for work in self._queue.unpark(lane):
                 if self._recipients.bars(work) is None:
                     return work
-                self._queue.park(work, _Recipient(work.known.recipient_id))
+                self._queue.park(work, _Recipient(work.known.recipient_id, work.begun))
         return None
 
     def _barred(self, work: Work, now_s: float) -> Hashable | None:
         """The lane or the recipient for which ``work`` has to wait, or None."""
         recipient = self._recipients.bars(work)
         if self._lanes.lets_through(work.lane, now_s):
-            return None if recipient is None else _Recipient(recipient)
+            return None if recipient is None else _Recipient(recipient, work.begun)
         if recipient is None:
             self.make_way(work)
         return DROPPED if self._lanes.breaker(work.lane).spent else work.lane
@@ -91,9 +92,10 @@ class Line:
         self._recipients.left(work)
 
     def make_way(self, work: Work) -> None:
-        """Another row of the recipient may go, now that all of ``work`` is counted."""
-        for waiting in self._queue.unpark(_Recipient(work.known.recipient_id), 1):
-            self._queue.put_back(waiting)
+        """Another row of the recipient may go, now that all of ``work`` is counted: first one that was begun."""
+        for begun in (False, True):
+            for waiting in self._queue.unpark(_Recipient(work.known.recipient_id, begun), 1):
+                self._queue.put_back(waiting)
 
     def free(self, lane: str) -> None:
         """The rows of ``lane`` may go again, in their order."""

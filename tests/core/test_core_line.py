@@ -163,6 +163,18 @@ def test_rows_that_were_begun_by_a_process_before_count_from_the_start() -> None
     assert sorted(at.next()) == [3, 4]
 
 
+def test_what_was_begun_is_ended_before_others_of_its_recipient_are_begun() -> None:
+    """And no row that may not go yet stands in the way of one that may."""
+    at = Counter(in_flight=1, unverified=1)
+    begun = [work(number, recipient_id="r", doubted=True) for number in (2, 3)]
+    at.line.add([*lane("", [1], "r"), *begun])
+    for one in begun:
+        assert at.go() == [one]
+        at.recipients.ended(one)
+        at.leave(one)
+    assert at.next() == [1]
+
+
 def test_a_probe_is_held_to_the_limits_of_its_recipient() -> None:
     """A lane that may be well again is tried with a row whose customer has nothing under way."""
     at = Counter(in_flight=1)
