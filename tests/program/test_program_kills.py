@@ -134,7 +134,7 @@ def test_a_kill_while_seeding_leaves_nothing_to_resume(bench: Bench) -> None:
     fleet = fleet_of(60_000)
     with serving(fleet) as server:
         child = bench.start("run", bench.renaming(fleet, server.url, rate="10000/s"), "--yes")
-        until(lambda: any((run / "ledger.sqlite.seeding").exists() for run in bench.runs))
+        until(lambda: child.gone or any((run / "ledger.sqlite.seeding").exists() for run in bench.runs))
         child.kill()
         assert not (bench.latest / "ledger.sqlite").exists()
         status = bench.run("status")
