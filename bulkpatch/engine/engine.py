@@ -18,7 +18,7 @@ from bulkpatch.engine.gate import Gate
 from bulkpatch.engine.stages import Guards, judge, request_of
 from bulkpatch.engine.waving import Waves, Waving
 from bulkpatch.engine.writer import LedgerWriter
-from bulkpatch.errors import BulkpatchError, ExitCode
+from bulkpatch.errors import CODES, BulkpatchError, ExitCode
 from bulkpatch.model import (
     AttemptSent,
     Outcome,
@@ -299,5 +299,7 @@ class Engine:
     def _fail(self, failure: BaseException) -> None:
         if self._failure is None:
             self._failure = failure
-        code = failure.code if isinstance(failure, BulkpatchError) else "BP901"
-        self.stop(Stop(why=Why.BROKEN, code=code, reason=str(code), exit_code=ExitCode.INTERNAL))
+        code, words = "BP901", CODES["BP901"].title
+        if isinstance(failure, BulkpatchError):
+            code, words = failure.code, failure.message
+        self.stop(Stop(why=Why.BROKEN, code=code, reason=words, exit_code=ExitCode.INTERNAL))
