@@ -802,6 +802,12 @@ def test_row_53_an_input_of_ids_alone_is_told_once(tmp_path: Path, kind: str) ->
     assert_told(problem_of(tmp_path, {"destination_id": ["a", "b"]}, kind=kind), "BP117", "sets a field", kind=kind)
 
 
+@each_format
+def test_row_53_a_misspelt_column_is_told_and_not_what_follows_from_it(tmp_path: Path, kind: str) -> None:
+    problem = problem_of(tmp_path, {"destination_id": ["a", "b"], "nam": ["x", "y"]}, kind=kind)
+    assert_told(problem, "BP215", 'unknown column "nam"', fix="Did you mean name?", kind=kind)
+
+
 @each_typed
 @pytest.mark.parametrize(
     ("column", "cells", "words"),
@@ -854,6 +860,14 @@ def test_row_64_a_secret_of_digits_is_not_shown_either(tmp_path: Path, kind: str
     line = line_of(kind, 1)
     assert_told(problem, "BP219", "takes a secret reference", kind=kind, line=line, column=PASSWORD)
     assert "918273645" not in everything(problem)
+
+
+def test_row_64_a_key_file_as_an_object_of_ndjson_is_not_shown_either(tmp_path: Path) -> None:
+    """A cell of a secret field is text, with inline secrets too: an object would be written anew."""
+    table = {"destination_id": ["a"], SERVICE_KEY: [{"private_key": CANARY}]}
+    problem = problem_of(tmp_path, table, kind="ndjson", options="inline_secrets = true")
+    assert_told(problem, "BP219", "takes a secret reference", kind="ndjson", line=1, column=SERVICE_KEY)
+    assert CANARY not in everything(problem)
 
 
 @each_format
