@@ -55,6 +55,7 @@ def build() -> App:
         help_format="plaintext",
         exit_on_error=False,
         print_error=False,
+        suppress_keyboard_interrupt=False,
         result_action="return_value",
     )
     for name, target, group, words in _COMMANDS:

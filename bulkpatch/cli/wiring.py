@@ -62,7 +62,11 @@ def consent(sending: Sending, *, quiet: bool, simulate: bool = False, dry_run: b
             return
         expected = plan.job.name if plan.key_class == PRODUCTION else "yes"
         tell(f"Type {expected} to send {plan.sends} requests to {plan.base_url}:")
-        if sys.stdin.readline().strip() != expected:
+        try:
+            answer = sys.stdin.readline().strip()
+        except KeyboardInterrupt:
+            answer = ""
+        if answer != expected:
             raise NotConfirmed("BP121", "not confirmed, so nothing was sent")
 
     return {"allow": allow, "confirm": confirm}
