@@ -123,6 +123,11 @@ class Child:
         """Whether it ended."""
         return self.process.poll() is not None
 
+    @property
+    def said(self) -> str:
+        """What stands on stderr until now."""
+        return os.pread(self._streams[1].fileno(), 1_000_000, 0).decode(errors="replace")
+
     def close(self) -> None:
         """End it, if it still lives, and let its files go."""
         if not self.gone:

@@ -20,6 +20,7 @@ from program_rig import (
     renaming_job,
     renaming_rows,
     serving,
+    until,
     until_asked,
     writes,
 )
@@ -124,13 +125,26 @@ def answered(bench: Bench, answer: str, *arguments: str | Path) -> Ended:
         os.close(terminal)
 
 
+def interrupted(bench: Bench, *arguments: str | Path) -> Ended:
+    """The program on a terminal, ended with ^C when it asks."""
+    keyboard, terminal = pty.openpty()
+    try:
+        child = bench.start(*arguments, stdin=terminal)
+        until(lambda: child.gone or "Type yes" in child.said)
+        child.signal(signal.SIGINT)
+        return child.wait()
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
+
+
 def test_2_without_a_yes_on_a_terminal(bench: Bench) -> None:
-    """Runs and resumes ask with the number of rows that are left; a no sends nothing, and keeps what there was."""
+    """Runs and resumes ask with the number of rows that are left; a no or ^C sends nothing and leaves all as it was."""
     fleet = fleet_of(10)
     with serving(fleet) as server:
         job = bench.renaming(fleet, server.url, rate="4/s")
-        refused = answered(bench, "no", "run", job)
-        assert (refused.code, len(writes(fleet))) == (2, 0)
+        refused = interrupted(bench, "run", job)
+        assert (refused.code, len(writes(fleet)), bench.runs) == (2, 0, [])
         assert "Type yes to send 10 requests" in refused.err
         child = bench.start("run", job, "--yes")
         until_asked(fleet, 3, child)
