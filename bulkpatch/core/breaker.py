@@ -92,10 +92,14 @@ class Breaker:
         self.state = BreakerState.CLOSED
         return self.state
 
-    def open(self, now_s: float) -> BreakerState:
-        """Let nothing through for a while."""
+    def forget(self) -> None:
+        """Look back on nothing that was answered so far."""
         self._answers.clear()
         self._bad = 0
+
+    def open(self, now_s: float) -> BreakerState:
+        """Let nothing through for a while."""
+        self.forget()
         self.openings += 1
         self._reopens_at_s = now_s + OPEN_S
         self.state = BreakerState.OPEN

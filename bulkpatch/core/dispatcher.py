@@ -36,6 +36,7 @@ from bulkpatch.model import (
     Notice,
     Operation,
     Outcome,
+    Passed,
     PendingRow,
     PerRecipient,
     Rate,
@@ -168,7 +169,6 @@ class Dispatcher:
         self._armed -= 1
         self._leave(work)
         self._line.put_back(work)
-        self._line.make_way(work)
         return [work.withdrawn(at_us)] if intended else []
 
     def _leave(self, work: Work) -> None:
@@ -211,7 +211,8 @@ class Dispatcher:
             self.pacer.hold_until(ending.now_s + verdict.pause_s)
         self._listen(work, verdict, ending.now_s)
         record = self._decided(work, ending)
-        self._line.make_way(work)
+        if not isinstance(record, Passed):  # else it goes on itself: what it was guarded by is still true
+            self._line.make_way(work)
         return record
 
     def _decided(self, work: Work, ending: Ending) -> Record:
@@ -238,6 +239,7 @@ class Dispatcher:
             if not work.begun:
                 self.recipients.begun(work)
         work.advance()
+        work.ahead = True
         self._line.put_back(work)
         return record
 

@@ -60,13 +60,13 @@ class Health:
             # While the first was held, others were looked for: there are none, or they fail as well.
             reason = "the API seems to be down: most answers were failures, and so were the probes"
             return Said(stop=Stop(why=Why.OUTAGE, code="BP502", reason=reason, exit_code=ExitCode.STOPPED))
+        if lane in self.lanes.held:
+            return Said(notice=Notice(code="BP505", message=f"{_named(lane)} fails still: its rows stay pending"))
         if not lane:
             words = "the API seems to be down: waiting 60 s, then probing"
             until_s = (whole if lane is None else self.lanes.breaker(lane)).wakes_at_s
             # What is in line already waits too.
             return Said(notice=Notice(code="BP502", message=words), hold_until_s=until_s)
-        if lane in self.lanes.held:
-            return Said(notice=Notice(code="BP505", message=f"{_named(lane)} fails still: its rows stay pending"))
         words = f"most answers for {_named(lane)} are failures: it is held for 60 s, then probed; others go on"
         return Said(notice=Notice(code="BP505", message=words))
 

@@ -60,13 +60,20 @@ class Lanes:
         return BreakerState.PROBING in {self.breaker(lane).state, self.whole.state}
 
     def record(self, lane: str, now_s: float, *, good: bool) -> tuple[BreakerState | None, BreakerState | None]:
-        """Count one answer: what changed for the lane, and for the whole."""
+        """Count one answer: what changed for the lane, and for the whole.
+
+        What was answered in an outage is laid to the whole and to no lane.
+        """
+        if self.whole.state is BreakerState.OPEN:
+            return None, self.whole.record(now_s, good=good)
         changed = self.breaker(lane).record(now_s, good=good)
         if self.whole.state is not BreakerState.CLOSED:
             return changed, self.whole.record(now_s, good=good)
         self._answers.append((lane, good))
         if not good and self._is_outage():
             self._answers.clear()
+            for breaker in self._of.values():
+                breaker.forget()
             return changed, self.whole.open(now_s)
         return changed, None
 

@@ -93,9 +93,13 @@ class Line:
 
     def make_way(self, work: Work) -> None:
         """Another row of the recipient may go, now that all of ``work`` is counted: first one that was begun."""
-        for begun in (False, True):
-            for waiting in self._queue.unpark(_Recipient(work.known.recipient_id, begun), 1):
-                self._queue.put_back(waiting)
+        for begun in (True, False):
+            reason = _Recipient(work.known.recipient_id, begun)
+            waiting = self._queue.first_parked(reason)
+            if waiting is not None and self._recipients.bars(waiting) is None:
+                for freed in self._queue.unpark(reason, 1):
+                    self._queue.put_back(freed)
+                return
 
     def free(self, lane: str) -> None:
         """The rows of ``lane`` may go again, in their order."""

@@ -79,12 +79,20 @@ class Queue:
         return None
 
     def park(self, work: Work, reason: Hashable) -> None:
-        """Keep ``work`` until ``reason`` is gone."""
-        if self.is_full:
+        """Keep ``work`` until ``reason`` is gone. One that changed its destination is kept in any case."""
+        if self.is_full and not work.begun:
             self.left_behind = True
             return
-        self._parked.setdefault(reason, deque()).append(work)
+        waiting = self._parked.setdefault(reason, deque())
+        if work.ahead:
+            waiting.appendleft(work)
+        else:
+            waiting.append(work)
         self._parked_count += 1
+
+    def first_parked(self, reason: Hashable) -> Work | None:
+        """The row that ``unpark`` would take first."""
+        return next(iter(self._parked.get(reason, ())), None)
 
     def unpark(self, reason: Hashable, count: float = math.inf) -> Iterator[Work]:
         """Take up to ``count`` rows out of those parked under ``reason``, in order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 from bulkpatch.core.work import Work
 from bulkpatch.model import PerRecipient
@@ -14,7 +14,8 @@ class Recipients:
     def __init__(self, limits: PerRecipient) -> None:
         self._limits = limits
         self._in_flight: Counter[str] = Counter()
-        self._unverified: Counter[str] = Counter()
+        # By row, since a row that was let go of may be brought again: it is counted once.
+        self._unverified: defaultdict[str, set[int]] = defaultdict(set)
 
     def bars(self, work: Work) -> str | None:
         """The recipient whose limit ``work`` would exceed, or None."""
@@ -24,30 +25,32 @@ class Recipients:
         if self._limits.in_flight is not None and self._in_flight[recipient] >= self._limits.in_flight:
             return recipient
         if self._limits.unverified is not None and not work.begun:
-            return recipient if self._unverified[recipient] >= self._limits.unverified else None
+            return recipient if len(self._unverified[recipient]) >= self._limits.unverified else None
         return None
 
     def entered(self, work: Work) -> None:
         """``work`` took a slot. One that may change its destination counts as changed from then on."""
         if (recipient := work.known.recipient_id) is not None:
             self._in_flight[recipient] += 1
-            work.starting = not work.begun
-            self._unverified[recipient] += work.starting
+            self._count(work)
 
     def left(self, work: Work) -> None:
         """``work`` gave its slot back, and with it what it might have changed."""
         if (recipient := work.known.recipient_id) is not None:
             self._in_flight[recipient] -= 1
-            self._unverified[recipient] -= work.starting
-            work.starting = False
+            if not work.begun:
+                self._unverified[recipient].discard(work.op.row)
 
     def begun(self, work: Work) -> None:
         """``work`` has changed its destination, or may have, and it is not verified."""
         work.begun = True
-        if (recipient := work.known.recipient_id) is not None:
-            self._unverified[recipient] += 1
+        self._count(work)
 
     def ended(self, work: Work) -> None:
-        """``work`` was settled: if it had begun, it counts as changed no more."""
+        """``work`` was settled: it counts as changed no more."""
         if (recipient := work.known.recipient_id) is not None:
-            self._unverified[recipient] -= work.begun
+            self._unverified[recipient].discard(work.op.row)
+
+    def _count(self, work: Work) -> None:
+        if self._limits.unverified is not None and (recipient := work.known.recipient_id) is not None:
+            self._unverified[recipient].add(work.op.row)

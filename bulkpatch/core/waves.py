@@ -83,7 +83,7 @@ class WaveKeeper:
         if self.wave.last or self.wave.passed:
             self.phase = Phase.PASSED
             return None
-        self._soaked_at_s = now_s + max(0.0, self.wave.gate.soak_s - ended_before_s)
+        self._soaked_at_s = now_s + max(0.0, self.wave.gate.soak_s - max(0.0, ended_before_s))
         self.phase = Phase.SOAKING
         self.tick(now_s)
         return None

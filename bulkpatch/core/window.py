@@ -8,8 +8,8 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Final
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_AHEAD_DAYS: Final = 8
-"""Days looked ahead: a week, and the day on which a zone may have skipped the hour."""
+_AHEAD_DAYS: Final = 15
+"""Days looked ahead: two weeks, since a zone may skip the hours of one day, and that may be the only one of a week."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,4 +41,6 @@ class SendWindow:
             if day.weekday() in self.days:
                 last = day if self.end > self.start else day + timedelta(days=1)
                 begin = datetime.combine(day, self.start, self.tz).astimezone(UTC)
-                yield begin, datetime.combine(last, self.end, self.tz).astimezone(UTC)
+                end = datetime.combine(last, self.end, self.tz).astimezone(UTC)
+                if begin < end:  # an hour that the zone skips turns an opening inside out
+                    yield begin, end

@@ -61,13 +61,13 @@ class Ending:
 class Work:
     """One row on its way through ``stages``; only the dispatcher changes it.
 
-    ``begun``: its destination may have been changed. ``starting``: it is in a slot, and that may come of it.
+    ``ahead``: it came through a stage here. ``begun``: its destination may have been changed.
     ``tried`` and ``throttled`` are of the present stage, and so is ``first_s``, when it was first picked.
     """
 
     __slots__ = (
-        "_attempts", "_patch_throttled", "_patch_tried", "_stages", "allowed", "attempt", "begun", "copies", "doubted",
-        "facts", "first_s", "known", "lane", "op", "probe", "stage", "starting", "throttled", "tried",
+        "_attempts", "_patch_throttled", "_patch_tried", "_stages", "ahead", "allowed", "attempt", "begun", "copies",
+        "doubted", "facts", "first_s", "known", "lane", "op", "probe", "stage", "throttled", "tried",
     )  # fmt: skip
 
     def __init__(
@@ -88,7 +88,7 @@ class Work:
         self.copies = known.copies
         self.facts: bytes | None = None
         self.probe = False
-        self.starting = False
+        self.ahead = False
         self.begun = self.doubted or known.passed is Stage.PATCH
         self._attempts = attempts
         self._patch_tried = known.tried + (open_stage in {Stage.PATCH, Stage.VERIFY})

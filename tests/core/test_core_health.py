@@ -95,6 +95,16 @@ def test_a_fleet_of_one_unnamed_lane_that_fails_is_an_api_that_is_down(verdict: 
     )
 
 
+def test_an_unnamed_lane_beside_others_holds_nobody_once_it_is_held_for_good() -> None:
+    """Its rows stay pending; nothing is waited for any more."""
+    one = health()
+    heard(one, "b", OK)
+    heard(one, "", *[BUSY] * 20)
+    probe(one, "", BUSY, now_s=OPEN_S)
+    held = Notice(code="BP505", message="the API fails still: its rows stay pending")
+    assert probe(one, "", BUSY, now_s=2 * OPEN_S) == Said(notice=held)
+
+
 def test_an_api_that_answers_again_goes_on_at_half_speed() -> None:
     one = health()
     heard(one, "", *[BUSY] * 20)

@@ -105,6 +105,17 @@ def test_the_whole_forgets_the_answers_that_opened_it() -> None:
     assert [lanes.record(lane, OPEN_S, good=False)[1] for lane in "FGHIK" * 4] == [None] * 19 + [OPEN]
 
 
+def test_what_was_answered_in_an_outage_is_laid_to_no_lane() -> None:
+    """Not before it opened, not while it is open: seventeen bad answers and three good probes hold no lane."""
+    lanes = told("A" * 17 + "B" * 5)
+    assert lanes.whole.state is OPEN
+    assert [lanes.record("b", 1.0, good=False) for _ in range(30)] == [(None, None)] * 30
+    assert lanes.whole.lets_through(OPEN_S, in_flight=0)
+    assert [lanes.record("a", OPEN_S, good=True) for _ in range(3)] == [(None, None), (None, None), (None, CLOSED)]
+    assert [lanes.breaker(lane).state for lane in "ab"] == [CLOSED, CLOSED]
+    assert not lanes.waiting
+
+
 def test_a_probe_of_the_whole_is_one_of_its_lane_too() -> None:
     lanes = told("ABCDE" * 4)
     assert not lanes.is_probe("a")

@@ -75,7 +75,6 @@ def test_a_row_whose_recipient_is_not_known_is_held_to_no_limit() -> None:
     for _ in range(3):
         assert recipients.bars(nobody) is None
         recipients.entered(nobody)
-        assert not nobody.starting
     recipients.left(nobody)
     recipients.begun(nobody)
     recipients.ended(nobody)

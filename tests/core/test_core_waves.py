@@ -115,9 +115,11 @@ def test_a_wave_soaks_for_its_time_and_not_a_moment_less() -> None:
         (299.0, Phase.SOAKING, 101.0),
         (300.0, Phase.PASSED, math.inf),
         (9e9, Phase.PASSED, math.inf),
+        (-3600.0, Phase.SOAKING, 400.0),
     ],
 )
 def test_what_soaked_before_a_resume_counts(before_s: float, phase: Phase, until_s: float) -> None:
+    """And a wall clock that was put back does not make it longer."""
     wave = keeper(soak_s=300.0)
     wave.drained(100.0, ended_before_s=before_s)
     assert (wave.phase, wave.wakes_at()) == (phase, until_s)

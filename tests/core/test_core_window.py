@@ -125,6 +125,16 @@ def test_a_window_that_a_missing_hour_turns_inside_out_opens_the_next_time() -> 
     assert short.closes_in_s(next_week_us) == 20 * 60
 
 
+def test_what_is_told_to_open_is_open_then_though_the_zone_skips_the_only_opening_of_a_week() -> None:
+    """Asked in the week before, and on the day itself before and after."""
+    short = window("sun", "02:50", "03:10", BERLIN)
+    opens_us = round(datetime(2027, 4, 4, 2, 50, tzinfo=BERLIN).timestamp() * 1e6)
+    for asked in (datetime(2027, 3, 21, 3, 10), datetime(2027, 3, 28, 0, 5), datetime(2027, 3, 28, 1, 55)):  # noqa: DTZ001  (Berlin's)
+        asked_us = round(asked.replace(tzinfo=BERLIN).timestamp() * 1e6)
+        assert short.opens_in_s(asked_us) == (opens_us - asked_us) / 1e6
+    assert short.opens_in_s(opens_us) == 0
+
+
 def times() -> st.SearchStrategy[time]:
     """Whole minutes."""
     return st.builds(time, st.integers(0, 23), st.integers(0, 59))
