@@ -87,6 +87,8 @@ def reconcile(run_name: str, options: Options) -> Reconciled:
         header, before = ledger.header(), ledger.counts()
         if not before.get(RowState.UNKNOWN, 0):
             return Reconciled(run_id=header.run_id, folder=str(folder), exit_code=_exit_code(before))
+        if header.simulated:
+            raise Mismatch("BP614", f"{header.run_id} was sent to an embedded simulator, which ended with it")
         opened = reopen(folder, header, replace(options, limit=None))
         at_end.callback(opened.resolver.close)
         _same_api(opened, header)
@@ -122,8 +124,6 @@ def _exit_code(counts: Mapping[RowState, int]) -> ExitCode:
 def _same_api(opened: Opened, header: RunHeader) -> None:
     """Raise ``Mismatch`` (BP614) unless the API is the run's; an address given for this very command is taken."""
     here = opened.job.api.base_url
-    if header.simulated:
-        raise Mismatch("BP614", f"{header.run_id} was sent to an embedded simulator, which ended with it")
     if here != header.base_url and opened.job.origins["api.base_url"].source != "flag":
         raise Mismatch(
             "BP614", f"the run was sent to {header.base_url}, not {here}", hint=f"Add --base-url {header.base_url}"
