@@ -113,7 +113,8 @@ class Waving:
     async def _gate(self, wave: WaveState) -> None:
         dispatcher, keeper = self._dispatcher, self._dispatcher.wave
         now_us, now_s = self._clock.wall_us(), self._clock.monotonic()
-        drained_at_us = self._waves.drained_at_us.get(wave.number)
+        # What was tried since then, too, is to soak.
+        drained_at_us = self._waves.drained_at_us.get(wave.number) if keeper.tried == wave.tried else None
         if drained_at_us is None and not wave.last:
             await self._act(DRAINED, wave, tried=keeper.tried, failed=keeper.failed)
         ended_before_s = 0.0 if drained_at_us is None else (now_us - drained_at_us) / 1e6
