@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -31,9 +31,11 @@ def fleet_of(n: int, *vendors: str) -> Fleet:
     return Fleet.synthetic(n, 7, clock=CLOCK, vendors=vendors or ("postgres",))
 
 
-def serving(fleet: Fleet, overrides: Mapping[str, Sequence[Mishap | None]] | None = None) -> SimulatorServer:
-    """A server for ``fleet``, in which these destinations meet these faults; enter it to start it."""
-    faults = FaultPlan(overrides=overrides or {})
+def serving(
+    fleet: Fleet, overrides: Mapping[str, Sequence[Mishap | None]] | None = None, *, reads: bool = False
+) -> SimulatorServer:
+    """A server for ``fleet``, in which these destinations meet these faults, ``reads`` too; enter it to start it."""
+    faults = FaultPlan(overrides=overrides or {}, reads=reads)
     return SimulatorServer(fleet, key=Secret(KEY, reference="test"), faults=faults)
 
 
@@ -64,6 +66,7 @@ class Bench:
 
     folder: Path
     environ: dict[str, str] = field(default_factory=lambda: {"PREQUEL_API_KEY": KEY})
+    draw: Callable[[], float] = random.Random(5).random  # noqa: S311  (any chance will do)
 
     @property
     def reports(self) -> Path:
@@ -72,8 +75,7 @@ class Bench:
 
     def options(self, **more: Any) -> Options:
         """As a caller wants it. The environment is a copy: what is read leaves it."""
-        draw = random.Random(5).random  # noqa: S311  (any chance will do)
-        return Options(clock=CLOCK, environ=dict(self.environ), draw=draw, report_dir=self.reports, **more)
+        return Options(clock=CLOCK, environ=dict(self.environ), draw=self.draw, report_dir=self.reports, **more)
 
     def job(self, rows: Sequence[Mapping[str, Any]], url: str, *, name: str = "job", **tables: str) -> Path:
         """A job over ``rows``; ``tables`` are further lines of ``input`` and ``patch``, and ``more`` tables."""
