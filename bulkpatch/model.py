@@ -104,9 +104,22 @@ class Operation:
     line: int | None = None
 
 
+def credential_of(operation: Operation) -> str | None:
+    """By what a row's credential is known: the references of its secrets in the order of their paths.
+
+    One that the row itself holds stands as ``inline``. None for a row without secrets.
+    """
+    slots = sorted(operation.secrets, key=lambda slot: slot.path)
+    texts = (slot.source if isinstance(slot.source, str) else slot.source.reference for slot in slots)
+    return ", ".join(texts) or None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedRow:
-    """One row as the ledger first learns of it. ``lead`` is the earlier row with the same id and body, if any."""
+    """One row as the ledger first learns of it. ``lead`` is the earlier row with the same id and body, if any.
+
+    ``credential`` names the references of its secrets, see ``credential_of``; None where it has none.
+    """
 
     row: int
     destination_id: str
@@ -115,6 +128,7 @@ class SeedRow:
     labels: tuple[str | None, ...] = ()
     wave: int = 1
     lead: int | None = None
+    credential: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -362,6 +376,17 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """What attempt ``attempt`` of ``row`` is about to carry at ``path``: that version of what ``reference`` names."""
+
+    row: int
+    attempt: int
+    path: str
+    reference: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Setback:
     """An attempt that ended without settling its row. ``counted``: it used up one of ``attempts``.
 
@@ -454,7 +479,7 @@ class Act:
 
 RowEvent: TypeAlias = Sight | Intent | Setback | Passed | Outcome | Settlement
 """What can happen to one row."""
-Record: TypeAlias = RowEvent | Act
+Record: TypeAlias = RowEvent | Resolved | Act
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -511,6 +536,18 @@ class OutcomeRow(NamedTuple):
     latency_us: int | None
     facts: bytes | None
     labels: str
+
+
+class CredentialRow(NamedTuple):
+    """One input row with secrets as reports read it; a follower carries what its lead sent.
+
+    ``versions`` is a JSON array of ``[path, reference, version]`` in the order of the paths: those of the last
+    PATCH that left, where its store named versions.
+    """
+
+    row: int
+    credential: str
+    versions: str
 
 
 # ── what is told while it happens ────────────────────────────────────────────────────────────

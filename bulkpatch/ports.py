@@ -8,6 +8,7 @@ from typing import ParamSpec, Protocol, TypeVar
 from bulkpatch.errors import Problem
 from bulkpatch.model import (
     Act,
+    CredentialRow,
     Event,
     Operation,
     OutcomeRow,
@@ -84,6 +85,10 @@ class ReadLedger(Protocol):
 
     def outcome_rows(self, batch: int = 50_000) -> Iterator[Sequence[OutcomeRow]]:
         """Every input row in input order, in batches of at most ``batch``."""
+        ...
+
+    def credential_rows(self, batch: int = 50_000) -> Iterator[Sequence[CredentialRow]]:
+        """Every input row with secrets in input order, in batches of at most ``batch``."""
         ...
 
 

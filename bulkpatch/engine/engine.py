@@ -15,7 +15,7 @@ from bulkpatch.core.window import SendWindow
 from bulkpatch.core.work import Ending, Stop, Why, Work
 from bulkpatch.engine.feeder import Feeder
 from bulkpatch.engine.gate import Gate
-from bulkpatch.engine.stages import Guards, judge, request_of
+from bulkpatch.engine.stages import Carried, Guards, carried, judge, request_of
 from bulkpatch.engine.waving import Waves, Waving
 from bulkpatch.engine.writer import LedgerWriter
 from bulkpatch.errors import CODES, BulkpatchError, ExitCode
@@ -194,7 +194,7 @@ class Engine:
     async def _serve(self, work: Work) -> None:
         clock, op = self._with.clock, work.op
         try:
-            request = await self._build(work)
+            request, secrets = await self._build(work)
         except BulkpatchError as failure:
             self._store_failed(work, failure)
             return
@@ -204,7 +204,8 @@ class Engine:
             )
             self._record(work, record)
             return
-        await self.writer.durable(work.intent(clock.wall_us(), clock.monotonic()))
+        intent = work.intent(clock.wall_us(), clock.monotonic())
+        await self.writer.durable(intent, *carried(intent, secrets))
         if not await self._gate.pass_through():
             self._put_back(work, intended=True)
             return
@@ -213,13 +214,13 @@ class Engine:
         self._with.observer.notify(sent)
         await self._send(work, request)
 
-    async def _build(self, work: Work) -> Request:
+    async def _build(self, work: Work) -> tuple[Request, Carried]:
         op, body = work.op, work.op.body
+        secrets: Carried = []
         if op.secrets and work.stage in {Stage.PRETEST, Stage.PATCH}:
-            secrets = self._with.secrets
-            values = [(slot.path, (await secrets.resolve(slot.source)).reveal()) for slot in op.secrets]
-            body = with_secrets(body, values)
-        return request_of(work.stage, op.destination_id, body)
+            secrets = [(slot.path, await self._with.secrets.resolve(slot.source)) for slot in op.secrets]
+            body = with_secrets(body, [(path, secret.reveal()) for path, secret in secrets])
+        return request_of(work.stage, op.destination_id, body), secrets
 
     def _store_failed(self, work: Work, failure: BulkpatchError) -> None:
         self._put_back(work, intended=False)

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, assert_never
+from typing import Any, Final, TypeAlias, assert_never
 
 from bulkpatch.core.judge import judge_fault, judge_reply
 from bulkpatch.core.work import Work
 from bulkpatch.errors import ExitCode
-from bulkpatch.model import Answer, PendingRow, Reply, Request, Result, Stage, Verdict, VerdictKind
+from bulkpatch.model import (
+    Answer,
+    Intent,
+    PendingRow,
+    Reply,
+    Request,
+    Resolved,
+    Result,
+    Secret,
+    Stage,
+    Verdict,
+    VerdictKind,
+)
 from bulkpatch.prequel import requests
 from bulkpatch.prequel.diff import expectation_failures, vendor_clash
 from bulkpatch.prequel.live import MISSING, Live, read_live
@@ -19,6 +31,8 @@ from bulkpatch.prequel.verdicts import TestResult, read_test
 AS_SAVED: Final = b'{"destination":{}}'
 """The body of a connection test that changes nothing: what is saved is tried."""
 _SUCCESS: Final = range(200, 300)
+Carried: TypeAlias = Sequence[tuple[tuple[str, ...], Secret]]
+"""The secrets in the body of a request, each with its path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +56,21 @@ def request_of(stage: Stage, destination_id: str, body: bytes) -> Request:
             return requests.test_connection(destination_id, AS_SAVED)
         case _:
             assert_never(stage)
+
+
+def carried(intent: Intent, secrets: Carried) -> Sequence[Resolved]:
+    """What is put on record of the secrets in a request: their versions, where the store told them."""
+    return [
+        Resolved(
+            row=intent.row,
+            attempt=intent.attempt,
+            path=".".join(path),
+            reference=secret.reference,
+            version=secret.version,
+        )
+        for path, secret in secrets
+        if secret.version is not None
+    ]
 
 
 def judge(work: Work, result: Result, guards: Guards, *, wall_us: int, accepted: int) -> tuple[Verdict, bytes | None]:

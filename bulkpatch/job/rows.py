@@ -26,7 +26,7 @@ from bulkpatch.job.secret_cells import SecretCells
 from bulkpatch.job.selection import Condition
 from bulkpatch.job.spec import Job
 from bulkpatch.job.text import as_text, texts
-from bulkpatch.model import InputFile, Operation, SeedRow
+from bulkpatch.model import InputFile, Operation, SeedRow, credential_of
 from bulkpatch.ports import SecretRules
 
 SLICE_ROWS: Final = 1_000
@@ -235,6 +235,7 @@ class Rows:
                     fields=one.fields,
                     labels=one.labels,
                     lead=self._leads.get(one.row),
+                    credential=credential_of(one),
                 )
                 for one in batch
             ]

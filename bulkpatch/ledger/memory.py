@@ -12,15 +12,18 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, S
 from copy import copy
 from dataclasses import dataclass, field, replace
 
+from bulkpatch.ledger.fates import Fate
 from bulkpatch.ledger.faults import closed, contradicted, unkeepable
 from bulkpatch.model import (
     Act,
+    CredentialRow,
     Intent,
     Outcome,
     OutcomeRow,
     Passed,
     PendingRow,
     Record,
+    Resolved,
     RowEvent,
     RowState,
     RunHeader,
@@ -33,80 +36,19 @@ from bulkpatch.model import (
 
 
 @dataclass(slots=True, kw_only=True)
-class _Fate:
-    """All that happened to one row, or to a lead and those that follow it, by attempt."""
-
-    intents: dict[int, Intent] = field(default_factory=dict)
-    setbacks: dict[int, Setback] = field(default_factory=dict)
-    passes: dict[int, Passed] = field(default_factory=dict)
-    sight: Sight | None = None
-    outcome: Outcome | None = None
-    settlement: Settlement | None = None
-
-    @property
-    def open(self) -> bool:
-        """An intent has no answer on record."""
-        return not self.intents.keys() <= self.setbacks.keys() | self.passes.keys()
-
-    @property
-    def last_passed(self) -> Passed | None:
-        """The last stage that the row came through."""
-        return max(self.passes.values(), key=lambda one: one.attempt, default=None)
-
-    @property
-    def facts(self) -> bytes | None:
-        """What the last reply that told anything said."""
-        patched = [one for one in self.passes.values() if one.stage is Stage.PATCH and one.facts is not None]
-        last = max(patched, key=lambda one: one.attempt, default=None)
-        told = (self.settlement, self.outcome, last)
-        return next((one.facts for one in told if one is not None and one.facts is not None), None)
-
-    @property
-    def state(self) -> RowState:
-        """Where the row stands."""
-        settled = self.settlement or self.outcome
-        if settled is not None:
-            return settled.state
-        return RowState.IN_FLIGHT if self.open else RowState.PENDING
-
-    def sends(self) -> Sequence[Intent]:
-        """The intents that were not withdrawn."""
-        taken_back = {setback.attempt for setback in self.setbacks.values() if setback.withdrawn}
-        return [intent for intent in self.intents.values() if intent.attempt not in taken_back]
-
-    def attempts(self) -> int:
-        """Requests that left."""
-        return len(self.intents) - sum(setback.withdrawn for setback in self.setbacks.values())
-
-    def last_word(self) -> Outcome | Setback | None:
-        """The outcome, else the last setback that was not withdrawn."""
-        left = [setback for setback in self.setbacks.values() if not setback.withdrawn]
-        return self.outcome or max(left, key=lambda setback: setback.attempt, default=None)
-
-    def events(self) -> Sequence[RowEvent]:
-        """What happened, in order: by attempt, and of each the intent first and the outcome last."""
-        tried: list[Intent | Setback | Passed | Outcome] = [*self.intents.values(), *self.setbacks.values()]
-        tried += self.passes.values()
-        tried += [self.outcome] if self.outcome is not None else []
-        tried.sort(key=lambda event: event.attempt)
-        first = [self.sight] if self.sight is not None else []
-        return [*first, *tried, self.settlement] if self.settlement is not None else [*first, *tried]
-
-
-@dataclass(slots=True, kw_only=True)
 class _Facts:
     """What would lie on the disk; shared by every ledger that was reopened from the first."""
 
     header: RunHeader
     rows: dict[int, SeedRow]
-    fates: defaultdict[int, _Fate] = field(default_factory=lambda: defaultdict(_Fate))
+    fates: defaultdict[int, Fate] = field(default_factory=lambda: defaultdict(Fate))
     waves: dict[int, int] = field(default_factory=dict)
     acts: list[Act] = field(default_factory=list)
     keys: set[Hashable] = field(default_factory=set)
 
-    def fate(self, row: SeedRow) -> _Fate:
+    def fate(self, row: SeedRow) -> Fate:
         """What ``row``, or the lead it follows, met."""
-        return self.fates.get(row.row if row.lead is None else row.lead) or _Fate()
+        return self.fates.get(row.row if row.lead is None else row.lead) or Fate()
 
     def wave(self, row: SeedRow) -> int:
         """The wave that ``row`` was put into, else the one it was seeded with."""
@@ -117,6 +59,8 @@ class _Facts:
         match record:
             case Intent():
                 self.fates[record.row].intents[record.attempt] = record
+            case Resolved():
+                self.fates[record.row].resolved.setdefault(record.attempt, {})[record.path] = record
             case Setback():
                 self.fates[record.row].setbacks[record.attempt] = record
             case Passed():
@@ -141,7 +85,7 @@ class MemoryLedger:
         by_number = {row.row: row for row in sorted(seeded, key=lambda row: row.row)}
         if len(by_number) < len(seeded):
             raise contradicted()
-        _refuse_unkeepable(text for row in seeded for text in (row.destination_id, *row.labels))
+        _refuse_unkeepable(text for row in seeded for text in (row.destination_id, row.credential, *row.labels))
         self._facts = _Facts(header=replace(header, rows=len(seeded)), rows=by_number)
         self._numbers = list(by_number)
         self._copies = Counter(row.lead for row in seeded if row.lead is not None)
@@ -216,7 +160,7 @@ class MemoryLedger:
                 found[facts.wave(row)][state] += 1
         return {wave: dict(states) for wave, states in found.items()}
 
-    def _pending(self, row: SeedRow, fate: _Fate) -> PendingRow:
+    def _pending(self, row: SeedRow, fate: Fate) -> PendingRow:
         passed, last = fate.last_passed, fate.intents.get(max(fate.intents, default=0))
         stage = Stage.VERIFY if passed is not None and passed.stage is Stage.PATCH else Stage.PATCH
         setbacks = [one for one in fate.setbacks.values() if one.stage is stage]
@@ -262,6 +206,16 @@ class MemoryLedger:
             facts = self._held
             yield [_outcome_row(row, facts.fate(row), facts.wave(row)) for row in rows[start : start + batch]]
 
+    def credential_rows(self, batch: int = 50_000) -> Iterator[Sequence[CredentialRow]]:
+        """See ports.Ledger."""
+        named = [(row, row.credential) for row in self._held.rows.values() if row.credential is not None]
+        for start in range(0, len(named), batch):
+            facts = self._held
+            yield [
+                CredentialRow(row.row, name, _versions(facts.fate(row).versions()))
+                for row, name in named[start : start + batch]
+            ]
+
     def row_numbers(self, states: Collection[RowState]) -> Iterator[int]:
         """Input rows in one of ``states``, ascending; ``not_attempted`` means without an outcome."""
         for row in list(self._held.rows.values()):
@@ -288,6 +242,8 @@ def _key(record: Record) -> Hashable | None:
     match record:
         case Intent() | Setback() | Passed():
             return type(record), record.row, record.attempt
+        case Resolved():
+            return Resolved, record.row, record.attempt, record.path
         case Outcome() | Settlement():
             return type(record), record.row
         case Sight() | Act():
@@ -301,6 +257,8 @@ def _texts(record: Record) -> Sequence[str | None]:
     match record:
         case Intent():
             return ()
+        case Resolved():
+            return record.path, record.reference, record.version
         case Passed():
             return (record.code,)
         case Sight():
@@ -322,7 +280,13 @@ def _refuse_unkeepable(texts: Iterable[str | None]) -> None:
         raise unkeepable() from None
 
 
-def _outcome_row(row: SeedRow, fate: _Fate, wave: int) -> OutcomeRow:
+def _versions(carried: Sequence[Resolved]) -> str:
+    """As SQLite's JSON functions write it."""
+    told = [(one.path, one.reference, one.version) for one in carried]
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+
+
+def _outcome_row(row: SeedRow, fate: Fate, wave: int) -> OutcomeRow:
     outcome, last = fate.outcome, fate.last_word()
     told = fate.settlement or last
     settled = fate.settlement or outcome

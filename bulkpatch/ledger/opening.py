@@ -63,8 +63,11 @@ def _seed(connection: sqlite3.Connection, header: RunHeader, rows: Iterable[Sequ
                     "INSERT INTO fieldset VALUES (?, ?)", (fieldsets[row.fields], json.dumps(list(row.fields)))
                 )
         connection.executemany(
-            "INSERT INTO row VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(r.row, r.destination_id, r.digest, r.wave, r.lead, fieldsets[r.fields], _json(r.labels)) for r in batch],
+            "INSERT INTO row VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (r.row, r.destination_id, r.digest, r.wave, r.lead, fieldsets[r.fields], _json(r.labels), r.credential)
+                for r in batch
+            ],
         )
         seeded += len(batch)
     meta = {"header": json.dumps(asdict(replace(header, rows=seeded))), "ledger_id": secrets.token_hex(16)}

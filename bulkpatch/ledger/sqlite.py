@@ -15,6 +15,7 @@ from bulkpatch.ledger.faults import closed, disk_faults, unkeepable
 from bulkpatch.ledger.statements import sql
 from bulkpatch.model import (
     Act,
+    CredentialRow,
     InputFile,
     Intent,
     Outcome,
@@ -22,6 +23,7 @@ from bulkpatch.model import (
     Passed,
     PendingRow,
     Record,
+    Resolved,
     RowEvent,
     RowState,
     RunHeader,
@@ -33,6 +35,7 @@ from bulkpatch.model import (
 
 _INSERTS: Mapping[type[Any], str] = {
     Intent: "INSERT INTO intent VALUES (?, ?, ?, ?, ?)",
+    Resolved: "INSERT INTO resolved VALUES (?, ?, ?, ?, ?)",
     Setback: "INSERT INTO setback VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     Passed: "INSERT INTO passed VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     Outcome: "INSERT INTO outcome VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -138,6 +141,13 @@ class SqliteLedger:
             cursor = self._read("outcome_rows")
             while lines := cursor.fetchmany(batch):
                 yield [OutcomeRow(*line) for line in lines]
+
+    def credential_rows(self, batch: int = 50_000) -> Iterator[Sequence[CredentialRow]]:
+        """See ports.Ledger."""
+        with disk_faults():
+            cursor = self._read("credential_rows")
+            while lines := cursor.fetchmany(batch):
+                yield [CredentialRow(*line) for line in lines]
 
     def row_numbers(self, states: Collection[RowState]) -> Iterator[int]:
         """Input rows in one of ``states``, ascending; ``not_attempted`` means without an outcome."""

@@ -39,7 +39,9 @@ from bulkpatch.model import (
     SeedRow,
     Sight,
     Staging,
+    credential_of,
 )
+from bulkpatch.ports import SecretResolver
 from bulkpatch.prequel.encoding import encode_body
 
 P = ParamSpec("P")
@@ -276,6 +278,7 @@ class Listed:
                 digest=one.digest,
                 fields=one.fields,
                 wave=waves[one.row - 1] if waves else 1,
+                credential=credential_of(one),
             )
             for one in self.rows
         ]
@@ -296,6 +299,7 @@ class Run:
     limits: Limits = LIMITS
     staging: Staging | None = None
     per_recipient: PerRecipient | None = None
+    secrets: SecretResolver = field(default_factory=NoSecrets)
     guards: Guards = field(default_factory=Guards)
     window: SendWindow | None = None
     max_failed: int | str = "100%"
@@ -322,7 +326,7 @@ class Run:
             source=self.source,
             transport=self.api,
             ceiling=OpenCeiling(),
-            secrets=NoSecrets(),
+            secrets=self.secrets,
             redactor=PlainRedactor(),
             observer=self.heard,
             draw=random.Random(1).random,  # noqa: S311  (a fixed seed)

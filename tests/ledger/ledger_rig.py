@@ -14,6 +14,7 @@ from bulkpatch.model import (
     Intent,
     Outcome,
     Passed,
+    Resolved,
     RowState,
     RunHeader,
     SeedRow,
@@ -155,6 +156,12 @@ def sight(row: int, **more: Any) -> Sight:
     """Seen before anything was written."""
     given: dict[str, Any] = {"at_us": 2, "found": True, "vendor": "postgres", "digest": b"live"}
     return Sight(row=row, **{**given, **more})
+
+
+def resolved(row: int, attempt: int = 1, path: str = "a.password", **more: Any) -> Resolved:
+    """Carries a version of a secret."""
+    given: dict[str, Any] = {"reference": "vault:a", "version": "7"}
+    return Resolved(row=row, attempt=attempt, path=path, **{**given, **more})
 
 
 def settlement(row: int, state: RowState = RowState.ACCEPTED, **more: Any) -> Settlement:

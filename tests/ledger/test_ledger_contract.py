@@ -22,6 +22,7 @@ from ledger_rig import (
     lost,
     outcome,
     passed,
+    resolved,
     seed,
     seeds,
     setback,
@@ -47,6 +48,7 @@ READS: Sequence[Callable[[Ledger], object]] = (
     lambda book: book.story("d1"),
     lambda book: book.sights_between(1, 20),
     lambda book: book.wave_counts(),
+    lambda book: list(book.credential_rows()),
 )
 READ_NAMES = (
     "pending_between",
@@ -58,6 +60,7 @@ READ_NAMES = (
     "story",
     "sights",
     "waves",
+    "credential_rows",
 )
 
 
@@ -497,6 +500,39 @@ def test_a_lead_answers_for_its_followers(shelf: Shelf) -> None:
     assert shown[1].attempts == 2
 
 
+def credentials_of(book: Ledger) -> dict[int, tuple[str, list[tuple[str, str, str]]]]:
+    """The report's view of credentials, by row."""
+    rows = [row for batch in book.credential_rows(2) for row in batch]
+    assert [row.row for row in rows] == sorted({row.row for row in rows})
+    return {row.row: (row.credential, [tuple(one) for one in json.loads(row.versions)]) for row in rows}
+
+
+def test_rows_with_secrets_are_named_by_their_credential(shelf: Shelf) -> None:
+    """Those without are left out, and one whose store told no version has none; all of it lasts."""
+    names = {1: "env:A", 3: 'vault:ü "x", inline', 4: "env:A", 6: "env:B"}
+    book = shelf.seed(header(), [[seed(row, credential=names.get(row)) for row in range(1, 7)]])
+    for _ in range(2):
+        assert credentials_of(book) == {row: (name, []) for row, name in names.items()}
+        book = shelf.reopen()
+
+
+def test_the_versions_of_a_row_are_those_of_its_last_patch_that_left(shelf: Shelf) -> None:
+    """Not those of a test, nor of an attempt that was withdrawn; by path; a follower has its lead's."""
+    rows = [seed(1, credential="vault:a, vault:b"), seed(2, credential="vault:a, vault:b", lead=1)]
+    book = shelf.seed(header(), [rows])
+    book.commit([intent(1, 1, Stage.PRETEST), resolved(1, 1, version="1"), passed(1, 1, Stage.PRETEST)])
+    assert credentials_of(book)[1][1] == []
+    b = "b.password"
+    book.commit([intent(1, 2), resolved(1, 2, b, reference="vault:b", version="ü"), resolved(1, 2, version="2")])
+    book.commit([setback(1, 2), intent(1, 3), resolved(1, 3, version="3"), withdrawn(1, 3)])
+    second = [("a.password", "vault:a", "2"), (b, "vault:b", "ü")]
+    assert credentials_of(book) == dict.fromkeys((1, 2), ("vault:a, vault:b", second))
+    book.commit([intent(1, 4), resolved(1, 4, version="4"), passed(1, 4), intent(1, 5, Stage.VERIFY)])
+    for _ in range(2):
+        assert credentials_of(book)[2][1] == [("a.password", "vault:a", "4")]
+        book = shelf.reopen()
+
+
 def test_every_row_of_an_id_tells_the_same_story(book: Ledger) -> None:
     told: list[Record] = [intent(9), outcome(9)]
     book.commit(told)
@@ -587,6 +623,8 @@ CONTRADICTIONS: dict[str, list[Record]] = {
     "two setbacks at once": [setback(4, 2), withdrawn(4, 2)],
     "a stage passed again": [passed(8)],
     "a second settlement": [settlement(1, S.REJECTED)],
+    "a version again": [resolved(8, version="8")],
+    "two versions at once": [resolved(5), resolved(5, version="8")],
     "two settlements at once": [settlement(3), settlement(3)],
 }
 
@@ -596,6 +634,7 @@ def test_a_contradiction_is_refused_with_its_whole_commit(shelf: Shelf, wrong: l
     """Nothing of the batch is kept, whatever stands before or after it; the ledger is then used no more."""
     book = shelf.seed(header(), seeds(20))
     book.commit([act("started"), intent(1), outcome(1), settlement(1), intent(2), setback(2), intent(8), passed(8)])
+    book.commit([resolved(8)])
     before = [read(book) for read in READS]
     begun = book.outcome_rows(1)
     next(begun)
@@ -625,9 +664,10 @@ def test_a_contradiction_is_refused_with_its_whole_commit(shelf: Shelf, wrong: l
         sight(2, vendor="\ud800"),
         passed(2, code="\ud800"),
         act("stopped", detail="\ud800"),
+        resolved(2, version="\ud800"),
         cast("Record", "row 2"),
     ],
-    ids=["setback", "outcome", "settlement", "sight", "passed", "act", "no record"],
+    ids=["setback", "outcome", "settlement", "sight", "passed", "act", "resolved", "no record"],
 )
 def test_what_cannot_be_kept_is_refused_with_its_whole_commit(shelf: Shelf, wrong: Record) -> None:
     """A text that is no Unicode, a thing that is no record: never left out in silence, never shown by the refusal."""
@@ -677,7 +717,7 @@ def test_a_closed_ledger_is_used_no_more(book: Ledger, use: Callable[[Ledger], o
 def test_what_was_committed_is_found_by_the_next_process(shelf: Shelf) -> None:
     book = shelf.seed(header(), seeds(20))
     book.commit([act("started"), intent(1), outcome(1), settlement(1), intent(2), setback(2), intent(9), sight(3)])
-    book.commit([intent(4), passed(4)])
+    book.commit([intent(4), passed(4), intent(5), resolved(5)])
     book.assign_waves([(2, 2), (9, 3)])
     before = [read(book) for read in READS]
     for _ in range(2):

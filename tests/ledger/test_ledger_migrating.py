@@ -9,12 +9,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from ledger_rig import header, intent, outcome, passed, settlement, sight
+from ledger_rig import header, intent, outcome, passed, resolved, settlement, sight
 
 from bulkpatch.errors import LedgerFailed
 from bulkpatch.ledger.opening import APPLICATION_ID, FILE, open_ledger
 from bulkpatch.ledger.statements import migrations
-from bulkpatch.model import InputFile, RowState
+from bulkpatch.model import InputFile, RowState, Stage
 
 COPY = f"{FILE}.v1"
 HEADER = """{"run_id": "j-1", "job_name": "j", "job_path": "/jobs/j.toml", "job_sha256": "0",
@@ -82,11 +82,26 @@ def test_an_older_ledger_opens_with_all_it_held(tmp_path: Path, older: sqlite3.C
         ]
         assert [row.labels for rows in ledger.outcome_rows() for row in rows] == ['["ü"]', "[null]", '["b"]']
         assert [act.kind for act in ledger.acts()] == ["started"]
-        ledger.commit([sight(2), passed(2), outcome(2, RowState.UNKNOWN), settlement(2)])
+        assert list(ledger.credential_rows()) == []
+        ledger.commit([resolved(2), sight(2), passed(2), outcome(2, RowState.UNKNOWN), settlement(2)])
     with closing(open_ledger(tmp_path)) as again:
         assert again.counts() == {RowState.ACCEPTED: 3}
         assert len(again.story("d2")[0][1]) == 5
     assert int.from_bytes((tmp_path / FILE).read_bytes()[60:64], "big") == len(migrations())
+
+
+def test_a_ledger_of_version_2_opens_with_all_it_held(tmp_path: Path, older: sqlite3.Connection) -> None:
+    """What the second version added is kept, and the copy that is put aside says which version it is of."""
+    older.executescript(migrations()[1])
+    older.execute("PRAGMA user_version = 2")
+    older.execute("INSERT INTO passed VALUES (2, 1, 'patch', 12, 200, 5, NULL, NULL)")
+    older.close()
+    with closing(open_ledger(tmp_path)) as ledger:
+        assert [(row.row, row.passed) for row in ledger.pending_between(1, 9)] == [(2, Stage.PATCH)]
+        assert list(ledger.credential_rows()) == []
+        ledger.commit([intent(2, 2, Stage.VERIFY), outcome(2, RowState.VERIFIED, 2, stage=Stage.VERIFY)])
+        assert ledger.counts() == {RowState.ACCEPTED: 1, RowState.VERIFIED: 2}
+    assert names(tmp_path) == [FILE, f"{FILE}.v2"]
 
 
 def test_what_it_was_is_put_aside_once(tmp_path: Path, older: sqlite3.Connection) -> None:

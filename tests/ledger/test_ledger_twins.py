@@ -21,6 +21,7 @@ from ledger_rig import (
     lost,
     outcome,
     passed,
+    resolved,
     seed,
     setback,
     settlement,
@@ -118,6 +119,7 @@ def everything(book: Ledger, ids: Sequence[str]) -> Mapping[str, str]:
         "sights": repr([sorted(book.sights_between(first, first + 4).items()) for first in range(0, 20, 3)]),
         "waves": repr(sorted((wave, sorted(states.items())) for wave, states in book.wave_counts().items())),
         "of a wave": repr([list(book.pending_between(0, 20, wave=wave)) for wave in range(4)]),
+        "credentials": repr([list(rows) for rows in book.credential_rows(3)]),
         "stories": repr([[(row, list(events)) for row, events in book.story(name)] for name in ids]),
     }
 
@@ -134,9 +136,10 @@ def seeded(draw: st.DrawFn) -> list[SeedRow]:
         leads = [row for row in rows if row.lead is None]
         if leads and follows == 0:
             lead = leads[-1]
-            rows.append(seed(number, lead=lead.row, destination_id=lead.destination_id, labels=("Größe", None)))
+            same = {"destination_id": lead.destination_id, "credential": lead.credential}
+            rows.append(seed(number, lead=lead.row, labels=("Größe", None), **same))
         else:
-            rows.append(seed(number, wave=gap, labels=(str(number),)))
+            rows.append(seed(number, wave=gap, labels=(str(number),), credential=(None, "env:Ä")[number % 2]))
     return rows
 
 
@@ -164,7 +167,10 @@ def test_both_ledgers_answer_alike(rows: list[SeedRow], steps: list[Step], again
         batch: list[Record] = []
         for step in [*steps, "commit"]:
             if isinstance(step, tuple):
-                batch += filter(None, [run.move(*step)])
+                moved = run.move(*step)
+                batch += [moved] if moved is not None else []
+                if isinstance(moved, Intent):
+                    batch.append(resolved(moved.row, moved.attempt, version=str(step[2])))
                 continue
             if step == "act":
                 batch.append(act(f"act {len(kept) + len(batch)}", at_us=len(batch)))

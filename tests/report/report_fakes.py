@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from bulkpatch.model import (
     Act,
+    CredentialRow,
     OutcomeRow,
     RowState,
     RunHeader,
@@ -77,6 +78,7 @@ class ListLedger:
     past: Sequence[Act] = ()
     seeded: Mapping[RowState, int] = field(default_factory=dict)
     job_name: str = "rotate"
+    credentials: Sequence[CredentialRow] = ()
 
     def header(self) -> RunHeader:
         """The header, counting the seeded rows."""
@@ -95,6 +97,11 @@ class ListLedger:
         """The rows, at most ``batch`` at a time."""
         for start in range(0, len(self.rows), batch):
             yield self.rows[start : start + batch]
+
+    def credential_rows(self, batch: int = 50_000) -> Iterator[Sequence[CredentialRow]]:
+        """The rows with secrets, at most ``batch`` at a time."""
+        for start in range(0, len(self.credentials), batch):
+            yield self.credentials[start : start + batch]
 
 
 class Blind:

@@ -1,0 +1,75 @@
+"""What happened to one row, in memory: the answers that the ledger on SQLite gives by its queries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bulkpatch.model import Intent, Outcome, Passed, Resolved, RowEvent, RowState, Setback, Settlement, Sight, Stage
+
+
+@dataclass(slots=True, kw_only=True)
+class Fate:
+    """All that happened to one row, or to a lead and those that follow it, by attempt."""
+
+    intents: dict[int, Intent] = field(default_factory=dict)
+    resolved: dict[int, dict[str, Resolved]] = field(default_factory=dict)
+    setbacks: dict[int, Setback] = field(default_factory=dict)
+    passes: dict[int, Passed] = field(default_factory=dict)
+    sight: Sight | None = None
+    outcome: Outcome | None = None
+    settlement: Settlement | None = None
+
+    @property
+    def open(self) -> bool:
+        """An intent has no answer on record."""
+        return not self.intents.keys() <= self.setbacks.keys() | self.passes.keys()
+
+    @property
+    def last_passed(self) -> Passed | None:
+        """The last stage that the row came through."""
+        return max(self.passes.values(), key=lambda one: one.attempt, default=None)
+
+    @property
+    def facts(self) -> bytes | None:
+        """What the last reply that told anything said."""
+        patched = [one for one in self.passes.values() if one.stage is Stage.PATCH and one.facts is not None]
+        last = max(patched, key=lambda one: one.attempt, default=None)
+        told = (self.settlement, self.outcome, last)
+        return next((one.facts for one in told if one is not None and one.facts is not None), None)
+
+    @property
+    def state(self) -> RowState:
+        """Where the row stands."""
+        settled = self.settlement or self.outcome
+        if settled is not None:
+            return settled.state
+        return RowState.IN_FLIGHT if self.open else RowState.PENDING
+
+    def sends(self) -> Sequence[Intent]:
+        """The intents that were not withdrawn."""
+        taken_back = {setback.attempt for setback in self.setbacks.values() if setback.withdrawn}
+        return [intent for intent in self.intents.values() if intent.attempt not in taken_back]
+
+    def versions(self) -> Sequence[Resolved]:
+        """What the last PATCH that left carried, by path."""
+        last = max((intent.attempt for intent in self.sends() if intent.stage is Stage.PATCH), default=0)
+        return [one for _, one in sorted(self.resolved.get(last, {}).items())]
+
+    def attempts(self) -> int:
+        """Requests that left."""
+        return len(self.intents) - sum(setback.withdrawn for setback in self.setbacks.values())
+
+    def last_word(self) -> Outcome | Setback | None:
+        """The outcome, else the last setback that was not withdrawn."""
+        left = [setback for setback in self.setbacks.values() if not setback.withdrawn]
+        return self.outcome or max(left, key=lambda setback: setback.attempt, default=None)
+
+    def events(self) -> Sequence[RowEvent]:
+        """What happened, in order: by attempt, and of each the intent first and the outcome last."""
+        tried: list[Intent | Setback | Passed | Outcome] = [*self.intents.values(), *self.setbacks.values()]
+        tried += self.passes.values()
+        tried += [self.outcome] if self.outcome is not None else []
+        tried.sort(key=lambda event: event.attempt)
+        first = [self.sight] if self.sight is not None else []
+        return [*first, *tried, self.settlement] if self.settlement is not None else [*first, *tried]
