@@ -89,12 +89,8 @@ class Gate:
         return max(self._turns.ready_at(now_s) - now_s, min(closed_s, WINDOW_LOOK_S))
 
     def _let_through(self) -> None:
-        while self._line:
-            place = self._line.popleft()
-            if not place.done():
-                self._turns.grant(self._clock.monotonic())
-                place.set_result(True)
-                return
+        self._turns.grant(self._clock.monotonic())
+        self._line.popleft().set_result(True)
 
     def _turn_away(self) -> None:
         while self._line:

@@ -130,6 +130,18 @@ def test_a_stop_turns_everyone_away_and_whoever_comes_later(wait_s: float) -> No
     assert len(at_work(act, ceiling=OpenCeiling(wait_s=wait_s)).left) == (not wait_s)
 
 
+def test_a_stop_finds_those_gone_who_gave_up_waiting() -> None:
+    async def act(bench: Bench) -> None:
+        waiting = [asyncio.create_task(bench.send(name)) for name in "abc"]
+        await asyncio.sleep(0.05)
+        waiting[2].cancel()
+        bench.turns.stopped = STOP
+        bench.gate.changed()
+        assert await asyncio.gather(*waiting[:2]) == [True, False]
+
+    assert at_work(act).times == [0.0]
+
+
 def test_what_changes_while_the_ceiling_is_asked_holds_for_the_request_that_waits_for_it() -> None:
     """A 429 that comes in meanwhile: nothing leaves before the time it asked for."""
 
