@@ -56,7 +56,6 @@ SOLO_S = 1.0
 """Seconds that the first request of a process goes alone, so that a refused key costs one request."""
 LEAD_S = 0.05
 """Seconds ahead of its turn that an intent is made durable: a few commits' time."""
-_ONLY_WAVE = WaveState(number=1, rows=0, last=True)
 
 
 class Dispatcher:
@@ -81,7 +80,7 @@ class Dispatcher:
         self.staging = staging or Staging()
         self.recipients = Recipients(per_recipient or PerRecipient())
         self.health = Health(speed or AdaptiveSpeed(limits.rate.per_s, now_s=now_s))
-        self.wave = WaveKeeper(_ONLY_WAVE)
+        self.wave = WaveKeeper(WaveState(number=1, rows=0, last=True))
         self.stopped: Stop | None = None
         self.paused = False
         self.over = False

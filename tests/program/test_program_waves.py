@@ -132,7 +132,7 @@ def test_a_run_that_waits_at_its_gate_is_resumed_there(bench: Bench) -> None:
 
 
 def test_pause_throttle_continue_and_abort_are_done_at_once_and_on_record(bench: Bench) -> None:
-    fleet = fleet_of(400)
+    fleet = fleet_of(1500)
     with serving(fleet) as server:
         child = bench.start("run", job(bench, fleet, server.url, "", rate="20/s"), "--yes")
         until(lambda: len(writes(fleet)) > 5)
