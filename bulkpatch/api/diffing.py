@@ -13,6 +13,7 @@ from bulkpatch.model import Operation, Outcome, PendingRow, Record, RowState, Si
 from bulkpatch.ports import Ledger, Redactor, Source
 from bulkpatch.prequel.diff import FieldDiff, Kind, compare, expectation_failures, is_noop, pre_image, vendor_clash
 from bulkpatch.prequel.live import Live, unpack
+from bulkpatch.prequel.signing import not_by_patch
 from bulkpatch.secrets.redaction import REDACTED
 
 COMMIT_ROWS: Final = 1_000
@@ -23,7 +24,10 @@ SHOWN_MAX: Final = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowDiff:
-    """One row against the live state. ``verdict``: ``change``, ``noop``, ``unknowable``, ``missing``, ``clash``."""
+    """One row against the live state.
+
+    ``verdict``: ``change``, ``noop``, ``unknowable``, ``missing``, ``clash`` (vendor) or ``sign_in`` (credentials).
+    """
 
     row: int
     destination_id: str
@@ -53,14 +57,14 @@ class LiveView:
 
     @property
     def clashes(self) -> int:
-        """Rows that cannot be sent, since their destination is of another vendor."""
-        return self.verdicts["clash"]
+        """Rows that cannot be sent: their destination is of another vendor, or signs in otherwise."""
+        return self.verdicts["clash"] + self.verdicts["sign_in"]
 
 
 class Differ:
     """Goes through the pending rows of a ledger once, and puts on record what was seen and what follows from it.
 
-    A row that is as asked settles as ``noop``, one of another vendor as ``rejected``; in a dry run all
+    A row that is as asked settles as ``noop``, one that cannot be sent as ``rejected``; in a dry run all
     others settle as ``planned``.
     """
 
@@ -103,14 +107,15 @@ class Differ:
         live = unpack(document) if document is not None else None
         fields = compare(operation, live)
         clash = vendor_clash(operation, live)
-        verdict = self._verdict(fields, live, clash)
+        refusal = None if clash else not_by_patch(operation, live)
+        verdict = "sign_in" if refusal else self._verdict(fields, live, clash)
         copies = self._pending[operation.row].copies
         view.verdicts[verdict] += copies
         for one in fields:
             view.fields.setdefault(one.path, Counter())[one.kind.value] += copies
         view.unexpected += copies * bool(live is not None and expectation_failures(self._expect, live))
         if len(view.shown) < SHOWN_MAX:
-            note = f"the destination is of {live.vendor}, not {clash}" if live is not None and clash else ""
+            note = f"the destination is of {live.vendor}, not {clash}" if live is not None and clash else refusal or ""
             shown = RowDiff(
                 row=operation.row, destination_id=operation.destination_id, verdict=verdict, fields=fields, note=note
             )
@@ -119,6 +124,8 @@ class Differ:
         if verdict == "clash" and live is not None:
             words = f"the body has fields of {clash}, and the destination is of {live.vendor}"
             yield self._outcome(operation, RowState.REJECTED, live, "BP423", words)
+        elif refusal:
+            yield self._outcome(operation, RowState.REJECTED, live, "BP426", self._redactor.scrub(refusal))
         elif verdict == "noop":
             yield self._outcome(operation, RowState.NOOP, live)
         elif self._dry_run:

@@ -16,6 +16,7 @@ from bulkpatch.engine.survey import survey
 from bulkpatch.ledger.sightings import TemporarySightings
 from bulkpatch.model import Limits
 from bulkpatch.ports import Ledger, Source, Transport
+from bulkpatch.prequel.signing import selectors_of
 from bulkpatch.transport.dry import DryTransport
 from bulkpatch.transport.factory import open_transport
 
@@ -70,7 +71,8 @@ def look(fleet: Fleet, ledger: Ledger, source: Source, *, dry_run: bool) -> Live
 
         for batch in source.operations(wanted):
             sightings.want(operation.destination_id for operation in batch)
-            paths.update(path for operation in batch for path in operation.fields)
+            fields = {path for operation in batch for path in operation.fields}
+            paths.update(fields, *map(selectors_of, fields))
         known, reads = asyncio.run(see(fleet, sightings, sorted(paths)))
         differ = Differ(
             ledger,

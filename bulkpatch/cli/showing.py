@@ -23,6 +23,7 @@ _VERDICTS: Final = {
     "noop": "are as asked already: not sent",
     "missing": "name a destination that is not there",
     "clash": "are of another vendor: not sent",
+    "sign_in": "set credentials that a PATCH cannot change: not sent",
 }
 
 
@@ -159,7 +160,8 @@ def plan_document(plan: Plan) -> Mapping[str, Any]:
             "noops": live.noops,
             "unknowable": live.verdicts["unknowable"],
             "missing": live.verdicts["missing"],
-            "vendor_clashes": live.clashes,
+            "vendor_clashes": live.verdicts["clash"],
+            "sign_in_clashes": live.verdicts["sign_in"],
             "unexpected": live.unexpected,
             "fields": {path: dict(kinds) for path, kinds in live.fields.items()},
             "rows": [_row_document(row) for row in live.shown],
@@ -172,6 +174,7 @@ def _row_document(row: RowDiff) -> Mapping[str, Any]:
         "row": row.row,
         "destination_id": row.destination_id,
         "verdict": row.verdict,
+        "note": row.note,
         "fields": {one.path: _field_document(one) for one in row.fields},
     }
 

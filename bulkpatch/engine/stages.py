@@ -12,6 +12,7 @@ from bulkpatch.errors import ExitCode
 from bulkpatch.model import (
     Answer,
     Intent,
+    Operation,
     PendingRow,
     Reply,
     Request,
@@ -26,6 +27,7 @@ from bulkpatch.prequel import requests
 from bulkpatch.prequel.diff import expectation_failures, vendor_clash
 from bulkpatch.prequel.live import MISSING, Live, read_live
 from bulkpatch.prequel.replies import read_destination, read_error_message
+from bulkpatch.prequel.signing import not_by_patch
 from bulkpatch.prequel.verdicts import TestResult, read_test
 
 AS_SAVED: Final = b'{"destination":{}}'
@@ -105,9 +107,8 @@ def _guarded(work: Work, live: Live | str, status: int, guards: Guards) -> Verdi
     if isinstance(live, str):
         words = f"the live state was not understood: {live}"
         return Verdict(kind=VerdictKind.RETRY, code="BP410", message=words, http_status=status)
-    if vendor := vendor_clash(work.op, live):
-        words = f"the body has fields of {vendor}, and the destination is of {live.vendor}"
-        return Verdict(kind=VerdictKind.FINAL, code="BP423", message=words, http_status=status)
+    if unfit := _unfit(work.op, live):
+        return Verdict(kind=VerdictKind.FINAL, code=unfit[0], message=unfit[1], http_status=status)
     if failures := expectation_failures(guards.expect, live):
         words = "; ".join(f"{path} is {_shown(found)}, not {_shown(wanted)}" for path, wanted, found in failures)
         return Verdict(kind=VerdictKind.SKIP, code="BP422", message=words, http_status=status)
@@ -118,6 +119,14 @@ def _guarded(work: Work, live: Live | str, status: int, guards: Guards) -> Verdi
             return Verdict(kind=kind, code="BP508", message=words, http_status=status, exit_code=exit_code)
         return Verdict(kind=VerdictKind.SKIP, code="BP508", message=words, http_status=status)
     return Verdict(kind=VerdictKind.ACCEPTED, http_status=status)
+
+
+def _unfit(operation: Operation, live: Live) -> tuple[str, str] | None:
+    """Code and words if the destination is none that the body can be for."""
+    if vendor := vendor_clash(operation, live):
+        return "BP423", f"the body has fields of {vendor}, and the destination is of {live.vendor}"
+    words = not_by_patch(operation, live)
+    return None if words is None else ("BP426", words)
 
 
 def _changed(known: PendingRow, live: Live) -> bool:

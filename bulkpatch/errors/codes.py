@@ -454,6 +454,13 @@ CODES: dict[str, Explanation] = {
         "Reading the destination back showed that at least one field is not as the row sets it.",
         "Run the row again: bulkpatch retry.",
     ),
+    "BP426": Explanation(
+        "The credentials cannot be changed by a PATCH",
+        "The destination signs in another way than the body sets credentials for, or the key is one that Prequel makes:"
+        " Snowflake key pairs, SFTP and SSH keys. It was not sent.",
+        "Set the selector (auth_method) in the same row if the way of signing in is to change; a key that Prequel makes"
+        " is replaced with Prequel.",
+    ),
     # ── how a run was stopped ────────────────────────────────────────────────────────────────
     "BP501": Explanation(
         "Too many rows failed",

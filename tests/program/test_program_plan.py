@@ -10,12 +10,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from program_rig import Bench, Ended, fleet_of, serving, until_asked, writes
+from program_rig import Bench, Clock, Ended, fleet_of, serving, until_asked, writes
 
 from bulkpatch.simulator.state import Fleet
 
 ALREADY, ALL = 100, 250
 READS_MAX = 6
+PASSWORD = "postgres.password_auth.password"
 
 
 def named(ids: list[str], *, column: str = "name") -> str:
@@ -239,3 +240,28 @@ def test_an_api_that_cannot_be_read_is_no_hindrance(bench: Bench) -> None:
         child.signal(signal.SIGINT)
         assert child.wait().code == 130
         assert writes(fleet) == []
+
+
+def test_credentials_that_a_patch_cannot_change_are_named_by_the_plan_and_not_sent(bench: Bench) -> None:
+    """A row whose destination signs in by a role, one with a key that Prequel makes; the row beside them is sent."""
+    vendors = {"bucket": "s3", "files": "sftp", "base": "postgres"}
+    fleet = Fleet.from_rows(vendors, vendors, seed=7, clock=Clock())
+    secret, key, password = "s3.aws_access_keys.secret_key", "sftp.public_key_auth.public_key", PASSWORD
+    rows = "bucket,env:NEW,,\nfiles,,ssh-ed25519 x,\nbase,,,env:NEW\n"
+    bench.write("fleet.csv", f"destination_id,{secret},{key},{password}\n{rows}")
+    bench.environ["NEW"] = "new-password-of-the-test"
+    with serving(fleet) as server:
+        path = job(bench, server.url, '[guard]\nmax_failed = "100%"\n')
+        text, told = bench.run("plan", path), bench.run("plan", path, "--json")
+        ended = bench.run("run", path, "--yes")
+    assert (text.code, told.code, ended.code) == (0, 0, 1), ended.err
+    assert "2 rows set credentials that a PATCH cannot change: not sent" in text.out
+    assert "s3.auth_method is aws_iam_role" in text.out
+    live = json.loads(told.out)["live"]
+    assert (live["sign_in_clashes"], live["vendor_clashes"]) == (2, 0)
+    assert [row["verdict"] for row in live["rows"]] == ["sign_in", "sign_in", "unknowable"]
+    assert "Prequel supplies this key" in live["rows"][1]["note"]
+    shown = ["state", "stage", "error_code", "attempts"]
+    refused = ("rejected", "expect", "BP426", 0)
+    assert bench.outcomes().select(shown).rows() == [refused, refused, ("accepted", "patch", None, 1)]
+    assert [arrival.destination_id for arrival in writes(fleet)] == ["base"]
