@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 import random
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -252,17 +252,32 @@ def test_an_outage_that_ends_leaves_no_vendor_held_and_no_row_behind(vendors: in
 def test_a_row_is_changed_right_after_its_guard_though_others_of_its_customer_wait(
     limits: PerRecipient, stages: tuple[Stage, ...]
 ) -> None:
-    """None of them comes between: a guard that was asked minutes ago guards nothing."""
+    """None of them comes between: a guard that was asked minutes ago guards nothing. They keep their order."""
     bench = Bench(concurrency=4, rate="50/s", staging=Staging(stages=stages), per_recipient=limits)
     told: Told = lambda _, __: OK  # noqa: E731
     run = FleetRun(bench=bench, rows=fleet(30, vendor=str, recipient=lambda _: "r"), told=told, limits=limits)
     run.to_its_end()
     assert len(run.settled) == 30
-    when: defaultdict[int, dict[Stage, float]] = defaultdict(dict)
-    for at_s, number, stage in run.asked:
-        when[number][stage] = at_s
-    assert max(one[Stage.PATCH] - one[Stage.EXPECT] for one in when.values()) < 1.0
-    assert [number for _, number, stage in run.asked if stage is Stage.PATCH] == list(range(1, 31))
+    assert [(number, stage) for _, number, stage in run.asked] == [
+        (number, stage) for number in range(1, 31) for stage in stages
+    ]
+
+
+def test_a_guarded_row_whose_place_a_retry_took_is_the_next_of_its_customer() -> None:
+    """It does not go behind all the others that wait."""
+    limits = PerRecipient(in_flight=1)
+    bench = Bench(concurrency=4, staging=Staging(stages=(Stage.EXPECT, Stage.PATCH)), per_recipient=limits)
+    bench.offer(*fleet(30, vendor=str, recipient=lambda _: "r"))
+    bench.end(bench.start(), BUSY, chance=0.4)
+    guarded = bench.start()
+    assert bench.d.pick(bench.now) is None
+    bench.now += 1.0
+    bench.end(guarded, OK)
+    retried = bench.start()
+    assert bench.d.pick(bench.now) is None
+    bench.end(retried, FINAL)
+    assert (guarded.op.row, retried.op.row) == (2, 1)
+    assert bench.start() is guarded
 
 
 ANSWERS = {
@@ -321,19 +336,19 @@ def test_no_customer_is_touched_more_than_allowed_and_nothing_hangs(  # noqa: PL
         assert bench.d.waiting == 0
 
 
-def test_a_changed_destination_that_did_not_fit_is_counted_once_when_it_is_brought_again() -> None:
+@pytest.mark.parametrize("batch", [500, 10_000])
+@pytest.mark.parametrize("first", ["held", "others"])
+def test_rows_that_do_not_fit_leave_no_customer_waiting_for_a_row_that_is_not_there(batch: int, first: str) -> None:
     """More rows of a held vendor than are kept: those begun before are verified, and their customer is served."""
     limits = PerRecipient(unverified=2)
     staging = Staging(stages=(Stage.PATCH, Stage.VERIFY))
     bench = Bench(attempts=5, concurrency=8, rate="100000/s", staging=staging, per_recipient=limits)
-    kept = [row(number, vendor="a") for number in range(1, PARKED_MAX + 101)]
-    begun = [
-        row(number, vendor="a", recipient_id="r", passed=Stage.PATCH)
-        for number in range(PARKED_MAX + 101, PARKED_MAX + 103)
-    ]
-    others = [row(number, vendor="b", recipient_id="r") for number in range(PARKED_MAX + 103, PARKED_MAX + 120)]
+    held = [row(number, vendor="a") for number in range(1, PARKED_MAX + 101)]
+    begun = [row(number, vendor="a", recipient_id="r", passed=Stage.PATCH) for number in (6001, 6002)]
+    others = [row(number, vendor="b", recipient_id="r") for number in range(7000, 7017)]
     told: Told = lambda work, now_s: BUSY if work.known.vendor == "a" and now_s < OPEN_S else OK  # noqa: E731
-    run = FleetRun(bench=bench, rows=[*kept, *begun, *others], told=told, batch=500)
+    ordered = [*held, *begun, *others] if first == "held" else [*others, *held, *begun]
+    run = FleetRun(bench=bench, rows=ordered, told=told, batch=batch)
     run.to_its_end()
     assert bench.stopped() is None
     assert run.states() == {RowState.VERIFIED: len(run.rows)}

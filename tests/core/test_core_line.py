@@ -175,6 +175,24 @@ def test_what_was_begun_is_ended_before_others_of_its_recipient_are_begun() -> N
     assert at.next() == [1]
 
 
+def test_what_was_begun_goes_before_others_of_its_customer_and_those_keep_their_order() -> None:
+    """However often room is made for a row that may not go."""
+    at = Counter(in_flight=1, unverified=2)
+    at.line.add(lane("a", [1, 2, 3, 4], "r"))
+    (first,) = at.go()
+    begun = work(5, lane="a", recipient_id="r", passed=Stage.PATCH)
+    at.line.add([begun])
+    assert at.next() == []
+    sent = []
+    one = first
+    for _ in range(4):
+        at.leave(one)
+        at.recipients.ended(one)
+        (one,) = at.go()
+        sent.append(one.op.row)
+    assert sent == [5, 2, 3, 4]
+
+
 def test_a_probe_is_held_to_the_limits_of_its_recipient() -> None:
     """A lane that may be well again is tried with a row whose customer has nothing under way."""
     at = Counter(in_flight=1)

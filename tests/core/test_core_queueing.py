@@ -109,6 +109,28 @@ def test_what_does_not_fit_is_let_go_of_and_remembered_as_left_behind() -> None:
     assert not waiting.is_full
 
 
+def test_a_row_that_changed_its_destination_is_kept_though_nothing_fits_any_more() -> None:
+    """Others of its customer may wait for it and for nothing else."""
+    waiting = queue(*range(PARKED_MAX))
+    assert waiting.next(0.0, lambda _: "held") is None
+    waiting.add([work(PARKED_MAX, doubted=True)])
+    assert waiting.next(0.0, lambda _: "begun") is None
+    assert not waiting.left_behind
+    assert [one.op.row for one in waiting.unpark("begun")] == [PARKED_MAX]
+
+
+def test_a_row_that_came_through_a_stage_is_kept_before_others() -> None:
+    """What it was guarded by is still true, and gets no older than it must."""
+    waiting = queue(1, 2, 3)
+    assert waiting.next(0.0, lambda _: "held") is None
+    guarded = work(4)
+    guarded.ahead = True
+    waiting.park(guarded, "held")
+    assert waiting.first_parked("held") is guarded
+    assert waiting.first_parked("nothing") is None
+    assert [one.op.row for one in waiting.unpark("held")] == [4, 1, 2, 3]
+
+
 @given(
     steps=st.lists(
         st.tuples(st.sampled_from(["add", "retry", "park", "next", "unpark"]), st.integers(0, 3)), max_size=80

@@ -41,7 +41,7 @@ from bulkpatch.model import (
     Staging,
     credential_of,
 )
-from bulkpatch.ports import SecretResolver
+from bulkpatch.ports import Executor, SecretResolver
 from bulkpatch.prequel.encoding import encode_body
 
 P = ParamSpec("P")
@@ -116,6 +116,20 @@ class Inline:
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``function`` here."""
         return function(*args, **kwargs)
+
+
+class Slow:
+    """ports.Executor: every call takes a while, one after the other."""
+
+    def __init__(self, takes_s: float = 0.5) -> None:
+        self.takes_s = takes_s
+        self._turn = asyncio.Lock()
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``function`` after a while."""
+        async with self._turn:
+            await asyncio.sleep(self.takes_s)
+            return function(*args, **kwargs)
 
 
 class OpenCeiling:
@@ -305,6 +319,7 @@ class Run:
     max_failed: int | str = "100%"
     heard: Heard = field(default_factory=Heard)
     meanwhile: Callable[[Engine], Awaitable[None]] | None = None
+    executor: Callable[[], Executor] = Inline
     most_s: float = 86_400.0
 
     async def work(self) -> Stop | None:
@@ -321,7 +336,7 @@ class Run:
         )
         adapters = Adapters(
             clock=clock,
-            executor=Inline(),
+            executor=self.executor(),
             ledger=self.ledger,
             source=self.source,
             transport=self.api,

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from engine_rig import WALL_0_US, Listed, Run, ScriptedApi, Told, accepts, id_in, shown
+from engine_rig import WALL_0_US, Inline, Listed, Run, ScriptedApi, Slow, Told, accepts, id_in, shown
 
 from bulkpatch.core.breaker import MIN_ANSWERS, OPEN_S
 from bulkpatch.core.quantities import parse_rate, parse_threshold
@@ -22,7 +22,7 @@ from bulkpatch.engine.engine import Engine
 from bulkpatch.engine.waving import APPROVED, DRAINED, PASSED, STARTED, WATCH_S, Waves
 from bulkpatch.errors import Unreachable
 from bulkpatch.ledger.memory import MemoryLedger
-from bulkpatch.model import Gate, PerRecipient, Progressed, Request, RowState
+from bulkpatch.model import Gate, PerRecipient, Progressed, Request, RowState, Threshold
 
 ASKED = Stop(why=Why.SIGNAL, code="BP503", reason="asked", exit_code=130)
 NONE_FAILED = parse_threshold(0)
@@ -240,6 +240,18 @@ def test_a_share_of_failures_stops_when_the_wave_is_through() -> None:
     assert kinds(run) == [(DRAINED, 1)]
 
 
+@pytest.mark.parametrize("failed", [NONE_FAILED, parse_threshold("10%")])
+def test_a_gate_judges_what_is_on_the_disk_however_slow_it_is(failed: Threshold) -> None:
+    """The last row of the wave fails: the next wave waits to know."""
+    bad = ScriptedApi(lambda request: (422, {}) if id_in(request) == "d6" else accepts(request))
+    run = run_of([6, 6], Gate(failed=failed), api=bad)
+    run.executor = Slow
+    stopped = run.to_its_end()
+    assert stopped is not None
+    assert stopped.code == "BP506"
+    assert run.ledger.counts() == {RowState.ACCEPTED: 5, RowState.REJECTED: 1, RowState.PENDING: 6}
+
+
 def test_the_failure_of_the_canary_stops_with_one_destination_tried() -> None:
     run = run_of([1, 20], api=ScriptedApi(lambda _: (422, {})))
     stopped = run.to_its_end()
@@ -420,15 +432,17 @@ def test_what_soaked_before_a_resume_counts_and_the_wave_is_not_sent_again(off_s
     assert kinds(again) == [(DRAINED, 1), (PASSED, 1)]
 
 
-def test_a_wave_that_was_drained_and_of_which_more_was_sent_soaks_anew() -> None:
+@pytest.mark.parametrize("executor", [Inline, Slow])
+def test_a_wave_that_was_drained_and_of_which_more_was_sent_soaks_anew(executor: type[Inline | Slow]) -> None:
     """Rows that a vendor's failure held back then are tried now: the next wave waits for what comes of them."""
     gate = Gate(soak_s=300.0)
-    run = run_of([6, 6], gate)
+    run = run_of([1, 6], gate)
     assert run.waves is not None
     run.waves = replace(run.waves, drained_at_us={1: WALL_0_US - 10**12})
+    run.executor = executor
     assert run.to_its_end() is None
     times = sent_s(run)
-    assert 300.0 <= times[6] - times[5] < 301.0
+    assert 300.0 <= times[1] - times[0] < 304.0
     assert kinds(run) == [(DRAINED, 1), (PASSED, 1)]
 
 
