@@ -514,6 +514,15 @@ class RunHeader:
     key_class: str = ""
 
 
+class Identity(NamedTuple):
+    """What was planned for which destination, and where it stands; one that may have been applied is ``in_flight``."""
+
+    row: int
+    destination_id: str
+    digest: bytes
+    state: str
+
+
 class OutcomeRow(NamedTuple):
     """One input row as reports read it; a follower carries what its lead met.
 

@@ -10,6 +10,7 @@ from bulkpatch.model import (
     Act,
     CredentialRow,
     Event,
+    Identity,
     Operation,
     OutcomeRow,
     PendingRow,
@@ -117,6 +118,10 @@ class Ledger(ReadLedger, Protocol):
 
     def row_numbers(self, states: Collection[RowState]) -> Iterator[int]:
         """Input rows in one of ``states``, ascending; ``not_attempted`` means without an outcome."""
+        ...
+
+    def identities(self, batch: int = 10_000) -> Iterator[Sequence[Identity]]:
+        """Every row that has a request of its own, ascending, in batches of at most ``batch``."""
         ...
 
     def recent_sends(self, since_us: int) -> Sequence[tuple[int, float]]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bulkpatch.api.opened import check_rows, make_plan, open_job
+from bulkpatch.api.edited import compare_input
+from bulkpatch.api.opened import Opened, check_rows, make_plan, open_job
 from bulkpatch.api.options import Options, Plan
 from bulkpatch.api.pacing import fresh_pace
-from bulkpatch.api.session import Session, make_ready
+from bulkpatch.api.session import Session, make_ready, who
 from bulkpatch.api.starting import (
     ask_leave,
     begin,
@@ -27,14 +29,17 @@ from bulkpatch.api.starting import (
 )
 from bulkpatch.api.waves import states_of
 from bulkpatch.core.lifecycle import OPEN
-from bulkpatch.errors import Mismatch
+from bulkpatch.errors import Mismatch, Problem
 from bulkpatch.job.seal import STDIN
 from bulkpatch.ledger.folder import list_runs, resolve_run
 from bulkpatch.ledger.lock import RunLock
 from bulkpatch.ledger.opening import create, open_ledger
 from bulkpatch.ledger.planfile import is_plan, read_plan, refuse_plan_file, use_plan, write_plan
-from bulkpatch.model import RowState, RunResult
+from bulkpatch.model import Act, RowState, RunResult
+from bulkpatch.ports import Ledger
 
+SUPERSEDED = "superseded"
+"""The act by which a run is known to go on as another one."""
 RETRIED = frozenset({RowState.REJECTED, RowState.EXHAUSTED, RowState.UNKNOWN, RowState.NOT_ATTEMPTED})
 """The states that ``retry`` takes without being told."""
 
@@ -112,6 +117,30 @@ def _run_plan(path: Path, options: Options) -> RunResult:
         return work(folder, ledger, opened, options, opened.rows, found=found)
 
 
+def _resume_edited(ledger: Ledger, opened: Opened, options: Options) -> RunResult:
+    """Go on with an edited input, as a new run of what is still to be sent. Raises ``Mismatch`` unless asked to."""
+    found, header = check_rows(opened), ledger.header()
+    edit = compare_input(ledger, opened.rows)
+    lines = "; ".join(edit.lines())
+    if not options.accept_input_changes:
+        hint = f"{lines}. Put the original input back, or go on with this one: --accept-input-changes."
+        raise Mismatch("BP602", "the input is not the one that was planned", hint=hint)
+    if not edit.rows:
+        raise Mismatch("BP608", f"nothing of the edited input is left to be sent: {lines}")
+    ask_leave(opened, options)
+    warning = Problem(code="BP602", message=f"the input was edited: {lines}", warning=True)
+    followers = len(edit.rows & set(opened.rows.followers))
+    found = replace(found, rows=len(edit.rows), duplicates=followers, warnings=(*found.warnings, warning))
+
+    def begins(run_id: str) -> None:
+        """From now on the rows are another run's: this one is never gone on with."""
+        detail = json.dumps({"run": run_id})
+        ledger.commit([Act(at_us=options.clock.wall_us(), kind=SUPERSEDED, actor=who(options), detail=detail)])
+        ledger.close()
+
+    return begin(opened, options, found, chosen=frozenset(edit.rows), parent=header.run_id, begins=begins)
+
+
 def retry(run_name: str, options: Options, states: frozenset[RowState] = RETRIED) -> RunResult:
     """A new run of the rows of an ended run that stand in one of ``states``."""
     folder = resolve_run(options.report_dir, run_name)
@@ -138,9 +167,15 @@ def resume(run_name: str, options: Options) -> RunResult:
             raise Mismatch("BP610", f"{header.run_id} was a dry run: it sent nothing")
         if not sum(counts.get(state, 0) for state in OPEN) and was_finished(folder):
             raise Mismatch("BP608", f"every row of {header.run_id} has its outcome; there is nothing to resume")
+        if later := [act for act in ledger.acts() if act.kind == SUPERSEDED]:
+            other = json.loads(later[-1].detail)["run"]
+            raise Mismatch(
+                "BP608", f"{header.run_id} goes on as {other}, with an edited input", hint=f"Resume {other}."
+            )
         options = replace(options, simulate=header.simulated)
         opened = reopen(folder, header, options)
-        same_input(opened, header, ledger)
+        if opened.rows.input_sha256 != header.input_sha256:
+            return _resume_edited(ledger, opened, options)
         found = check_rows(opened)
         ask_leave(opened, options)
         if options.confirm is not None:  # asked here: refused further on, the run's folder would go as a new one does

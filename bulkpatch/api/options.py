@@ -59,6 +59,7 @@ class Options:
     report_dir: Path = Path("reports")
     settings: Mapping[str, Origin] = field(default_factory=dict)
     limit: int | None = None
+    accept_input_changes: bool = False
     skip_blank_lines: bool = False
     decompress: bool = False
     stdin: BinaryIO | None = None

@@ -83,7 +83,12 @@ class Session:
     @property
     def who(self) -> str:
         """Who acts, in the words of the ledger."""
-        return f"{self.options.environ.get('USER') or os.getuid()}@{platform.node()}"
+        return who(self.options)
+
+
+def who(options: Options) -> str:
+    """Who acts in this process, in the words of the ledger."""
+    return f"{options.environ.get('USER') or os.getuid()}@{platform.node()}"
 
 
 def work_on(session: Session) -> RunResult:
@@ -266,6 +271,7 @@ def _report(session: Session, result: RunResult) -> Sequence[str]:
         redactor=opened.redactor,
         cells=cells_of(opened),
         id_column=opened.job.input.id,
+        previous=opened.job.input.previous,
         result=result,
     )
     return files.notes

@@ -84,17 +84,26 @@ def plan_id(options: Options) -> str:
     return f"plan-{options.clock.wall_us()}-{_drawn(options)}"
 
 
-def begin(
-    opened: Opened, options: Options, found: RowsCheck, *, chosen: frozenset[int] | None, parent: str | None
+def begin(  # noqa: PLR0913  (a run is what it begins with)
+    opened: Opened,
+    options: Options,
+    found: RowsCheck,
+    *,
+    chosen: frozenset[int] | None,
+    parent: str | None,
+    begins: Callable[[str], None] | None = None,
 ) -> RunResult:
-    """A new run of all rows, or of the ``chosen`` ones of an earlier run ``parent``."""
+    """A new run of all rows, or of the ``chosen`` ones of an earlier run ``parent``.
+
+    ``begins`` is told its id once it was agreed to, before anything is written to the API.
+    """
     source = opened.rows if chosen is None else Selected(opened.rows, chosen)
     folder = new_folder(opened, options)
     header = header_of(opened, options, run_id=folder.name, rows=found.rows, parent=parent)
     with RunLock(folder):
         opened.rows.keep_stdin(folder / SPOOL)
         ledger = create(folder, header, source.seed_rows())
-        return work(folder, ledger, opened, options, source, found=found)
+        return work(folder, ledger, opened, options, source, found=found, begins=begins)
 
 
 def work(  # noqa: PLR0913  (what one process needs, each by name)
@@ -106,6 +115,7 @@ def work(  # noqa: PLR0913  (what one process needs, each by name)
     *,
     resumed: bool = False,
     found: RowsCheck | None = None,
+    begins: Callable[[str], None] | None = None,
 ) -> RunResult:
     """One process's part in the run in ``folder``, whose lock is held; ``found`` where the plan is to be asked for."""
     limits, header = limits_of(opened.job, options), ledger.header()
@@ -114,6 +124,8 @@ def work(  # noqa: PLR0913  (what one process needs, each by name)
     def confirm(live: LiveView | None, waves: tuple[WaveState, ...]) -> None:
         if options.confirm is not None and found is not None:
             options.confirm(make_plan(opened, found, limits, live=live, waves=waves, drift=drift))
+        if begins is not None:
+            begins(header.run_id)
 
     with ExitStack() as at_end:
         at_end.callback(ledger.close)

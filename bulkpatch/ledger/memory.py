@@ -17,6 +17,7 @@ from bulkpatch.ledger.faults import closed, contradicted, unkeepable
 from bulkpatch.model import (
     Act,
     CredentialRow,
+    Identity,
     Intent,
     Outcome,
     OutcomeRow,
@@ -223,6 +224,13 @@ class MemoryLedger:
             if (RowState.NOT_ATTEMPTED if fate.outcome is None else fate.state) in states:
                 yield row.row
 
+    def identities(self, batch: int = 10_000) -> Iterator[Sequence[Identity]]:
+        """See ports.Ledger."""
+        leads = [row for row in self._held.rows.values() if row.lead is None]
+        for start in range(0, len(leads), batch):
+            facts = self._held
+            yield [_identity(row, facts.fate(row)) for row in leads[start : start + batch]]
+
     def story(self, destination_id: str) -> Sequence[tuple[int, Sequence[RowEvent]]]:
         """See ports.Ledger."""
         facts = self._held
@@ -235,6 +243,12 @@ class MemoryLedger:
     def close(self) -> None:
         """Refuse further use. Safe to call twice."""
         self._closed = True
+
+
+def _identity(row: SeedRow, fate: Fate) -> Identity:
+    doubted = fate.outcome is None and any(setback.maybe_applied for setback in fate.setbacks.values())
+    state = RowState.IN_FLIGHT if doubted else fate.state
+    return Identity(row=row.row, destination_id=row.destination_id, digest=row.digest, state=state.value)
 
 
 def _key(record: Record) -> Hashable | None:

@@ -16,6 +16,7 @@ from bulkpatch.ledger.statements import sql
 from bulkpatch.model import (
     Act,
     CredentialRow,
+    Identity,
     InputFile,
     Intent,
     Outcome,
@@ -155,6 +156,13 @@ class SqliteLedger:
         with disk_faults():
             for (row,) in self._read("row_numbers", states=names):
                 yield row
+
+    def identities(self, batch: int = 10_000) -> Iterator[Sequence[Identity]]:
+        """See ports.Ledger."""
+        with disk_faults():
+            cursor = self._read("identities")
+            while lines := cursor.fetchmany(batch):
+                yield [Identity(*line) for line in lines]
 
     def _read(self, name: str, **parameters: Any) -> sqlite3.Cursor:
         cursor = self._db.execute(sql(name), parameters)

@@ -39,7 +39,15 @@ def run(  # noqa: PLR0913  (the options of one command)
     return _ended(api.run(job, options_of(common, sending, simulate=simulate, dry_run=dry_run, faults=faults, **asked)))
 
 
-def resume(run: str, *, common: Common = _COMMON, sending: Sending = _SENDING) -> int:
+def resume(
+    run: str,
+    *,
+    accept_input_changes: Annotated[
+        bool, Parameter(negative="", help="The input was edited: send what is new or changed, as a new run.")
+    ] = False,
+    common: Common = _COMMON,
+    sending: Sending = _SENDING,
+) -> int:
     """Go on where a run stopped, for whatever reason.
 
     Parameters
@@ -47,7 +55,8 @@ def resume(run: str, *, common: Common = _COMMON, sending: Sending = _SENDING) -
     run
         A run id, a folder, or latest.
     """
-    return _ended(api.resume(run, options_of(common, sending, **consent(sending, quiet=True))))
+    asked = consent(sending, quiet=common.quiet or not accept_input_changes)
+    return _ended(api.resume(run, options_of(common, sending, accept_input_changes=accept_input_changes, **asked)))
 
 
 def retry(
