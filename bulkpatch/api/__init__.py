@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bulkpatch.api.options import Options, Plan
 
 if TYPE_CHECKING:
-    from bulkpatch.api.books import control, rebuild_report, status, story
+    from bulkpatch.api.books import control, credentials, rebuild_report, status, story
     from bulkpatch.api.doors import RETRIED, check, plan, resume, retry, run
     from bulkpatch.api.reconciling import reconcile
     from bulkpatch.api.reversing import reverse
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "bulkpatch.api.doors": ("RETRIED", "check", "plan", "resume", "retry", "run"),
-    "bulkpatch.api.books": ("control", "rebuild_report", "status", "story"),
+    "bulkpatch.api.books": ("control", "credentials", "rebuild_report", "status", "story"),
     "bulkpatch.api.reconciling": ("reconcile",),
     "bulkpatch.api.reversing": ("reverse",),
     "bulkpatch.engine.asking": ("ControlAct",),
@@ -30,6 +30,7 @@ __all__ = [
     "Plan",
     "check",
     "control",
+    "credentials",
     "list_runs",
     "plan",
     "rebuild_report",

@@ -18,6 +18,7 @@ from bulkpatch.ledger.folder import resolve_run
 from bulkpatch.ledger.lock import RunLock, read_holder
 from bulkpatch.ledger.opening import open_ledger
 from bulkpatch.model import Intent, Outcome, Passed, RowEvent, Setback, Settlement, Sight
+from bulkpatch.report.credentials import Credentials, credential_table
 from bulkpatch.report.write import ReportFiles, write_report
 from bulkpatch.secrets.redaction import LiveRedactor
 
@@ -34,10 +35,23 @@ def rebuild_report(run_name: str, options: Options) -> ReportFiles:
             try:
                 opened = open_job(Path(ledger.header().job_path), options, with_key=False)
                 cells = cells_of(opened) if opened.rows.input_sha256 == ledger.header().input_sha256 else None
-                id_column = opened.job.input.id
+                id_column, previous = opened.job.input.id, opened.job.input.previous
             except InvalidInput:
-                cells, id_column = None, "destination_id"
-            return write_report(ledger, folder, redactor=LiveRedactor(), cells=cells, id_column=id_column)
+                cells, id_column, previous = None, "destination_id", {}
+            return write_report(
+                ledger, folder, redactor=LiveRedactor(), cells=cells, id_column=id_column, previous=previous
+            )
+        finally:
+            ledger.close()
+
+
+def credentials(run_name: str, options: Options) -> Credentials:
+    """Which credential, and which version of it, each row with secrets uses; see ``report.credentials``."""
+    folder = resolve_run(options.report_dir, run_name)
+    with RunLock(folder):
+        ledger = open_ledger(folder)
+        try:
+            return credential_table(ledger)
         finally:
             ledger.close()
 

@@ -6,20 +6,37 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bulkpatch.cli.speaking import say
-from bulkpatch.report.group import grouped
+from bulkpatch.cli.speaking import say, say_json
+from bulkpatch.report.credentials import Credentials, verified, with_credentials
+from bulkpatch.report.glance import rfc3339
+from bulkpatch.report.group import grouped, scan
 from bulkpatch.report.tables import Form, export
 from bulkpatch.report.write import ReportFiles
 
 
-def export_groups(outcomes: Path, by: Sequence[str], form: Form) -> int:
-    """Group ``outcomes`` and write them in ``form``; without columns, one group of all."""
-    made = export(grouped(outcomes, by), form)
+def export_groups(outcomes: Path, by: Sequence[str], form: Form, *, credentials: Credentials | None = None) -> int:
+    """Group ``outcomes`` and write them in ``form``; without columns, one group of all.
+
+    With ``credentials`` the column ``credential`` is there to group by.
+    """
+    table = scan(outcomes) if credentials is None else with_credentials(outcomes, credentials)
+    made = export(grouped(table, by), form)
     if isinstance(made, bytes):
         sys.stdout.buffer.write(made)
         sys.stdout.buffer.flush()
     else:
         say(made.rstrip("\n"))
+    return 0
+
+
+def export_verified(files: ReportFiles, credentials: Credentials, form: Form) -> int:
+    """The verified rows and no others, in ``form``."""
+    table = verified(files.outcomes, credentials)
+    if form == "json":
+        rows = [{name: rfc3339(value) for name, value in row.items()} for row in table.iter_rows(named=True)]
+        say_json("bulkpatch.verified/1", {"run": files.overview["run"]["run_id"], "rows": rows})
+    else:
+        say(str(export(table, form)).rstrip("\n"))
     return 0
 
 

@@ -37,6 +37,8 @@ def _blocks(view: Mapping[str, Any], result: RunResult | None, notes: Sequence[s
     if view["failures"]:
         yield f"## Failures ({len(view['failures'])} of {view['failure_kinds']:,} kinds)"
         yield _failures(view["failures"])
+    if view.get("credentials"):
+        yield from _credentials(view["credentials"])
     if view["transfers"]:
         yield "## Last transfers"
         yield "As of the reply: they describe each destination's last transfer, not an effect of this change."
@@ -77,6 +79,21 @@ def _origin(view: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "latency p50 (ms)", view["latency_p50_ms"]
     yield "latency p95 (ms)", view["latency_p95_ms"]
     yield "bulkpatch", run["tool_version"]
+
+
+def _credentials(view: Mapping[str, Any]) -> Iterator[str]:
+    names = ["credential", "rows", "verified", "unverified", "rejected", "held"]
+    yield f"## By credential ({len(view['groups'])} of {view['credentials']:,})"
+    yield markdown_table(names, ([markdown_cell(group[name]) for name in names] for group in view["groups"]))
+    if not view["unverified_rows"]:
+        return
+    yield "## Unverified: changed, and not seen to work"
+    yield "The old secret of such a row is still needed: revoke by `bulkpatch report RUN --verified` alone."
+    columns = ["row", "destination_id", "credential", "fall_back_to"]
+    table = ([markdown_cell(row[name]) for name in columns] for row in view["unverified"])
+    yield markdown_table(["row", "destination", "credential", "fall back to"], table)
+    if more := view["unverified_rows"] - len(view["unverified"]):
+        yield f"And {more:,} more: `failures.csv` has them all."
 
 
 def _failures(failures: Sequence[Mapping[str, Any]]) -> str:

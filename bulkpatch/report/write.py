@@ -13,6 +13,7 @@ from bulkpatch.errors import Broken
 from bulkpatch.model import RowState, RunResult
 from bulkpatch.ports import ReadLedger, Redactor
 from bulkpatch.report.columns import MODELS, outcome_schema
+from bulkpatch.report.credentials import COLUMNS, credential_frames, credential_view
 from bulkpatch.report.failures import FILE, CellSource, write_failures
 from bulkpatch.report.files import disk_faults, publish, workspace
 from bulkpatch.report.frames import Finality, finality, report_frames
@@ -45,10 +46,12 @@ def write_report(  # noqa: PLR0913  (the seams that its one caller wires)
     redactor: Redactor,
     cells: CellSource | None = None,
     id_column: str = "destination_id",
+    previous: Mapping[str, str] | None = None,
     result: RunResult | None = None,
 ) -> ReportFiles:
     """Write the report of the run behind ``ledger`` into ``folder``, in place of an older one, or leave that as it was.
 
+    ``previous`` maps columns of the input to the fields whose values before the run they hold.
     Everything but the cells of ``failures.csv`` and the reason in ``result`` comes from the ledger. Memory does not
     grow with the run. Raises ``Broken`` (BP903) if a row is missing or stands twice, (BP902) if a live secret would be
     written, and ``LedgerFailed`` (BP606, BP607) if the disk is full or fails.
@@ -57,11 +60,14 @@ def write_report(  # noqa: PLR0913  (the seams that its one caller wires)
     final = finality(header)
     with disk_faults(), workspace(folder) as room:
         _write_tables(ledger, room, final, redactor)
+        names = _write_credentials(ledger, room, redactor)
         table = scan(room / OUTCOMES)
         check_complete(table, rows=header.rows, counts=ledger.counts(), final=final)
         note = write_failures(room / FILE, table, header=header, cells=cells, id_column=id_column, redactor=redactor)
         notes = (f"{FILE}: {note}",) if note else ()
         view = overview(ledger, table)
+        if used := credential_view(table, names, ledger, cells=cells, previous=previous or {}):
+            view["credentials"] = used
         page = summary(view, result=result, notes=notes)
         refuse_secrets(redactor, [page], SUMMARY)
         (room / SUMMARY).write_text(page, encoding="utf-8")
@@ -119,6 +125,17 @@ def _write_tables(ledger: ReadLedger, room: Path, final: Finality, redactor: Red
     _join(room / "outcomes", room / OUTCOMES, empty=pl.LazyFrame(schema=outcome_schema(labels)))
     twice = _repeated(scan(room / OUTCOMES))
     _join(room / "models", room / MODELS_FILE, empty=pl.LazyFrame(schema=MODELS), without=twice)
+
+
+def _write_credentials(ledger: ReadLedger, room: Path, redactor: Redactor) -> pl.LazyFrame:
+    """Which row uses which credential, for as long as the report is made."""
+    parts, target = room / "credentials", room / "credentials.parquet"
+    parts.mkdir()
+    for number, frame in enumerate(credential_frames(ledger)):
+        refuse_secrets(redactor, _texts(frame), "the credentials")
+        frame.write_parquet(parts / f"{number:08d}", compression="lz4")
+    _join(parts, target, empty=pl.LazyFrame(schema=COLUMNS))
+    return scan(target)
 
 
 def _repeated(outcomes: pl.LazyFrame) -> pl.Series:

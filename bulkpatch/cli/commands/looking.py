@@ -60,7 +60,10 @@ def runs(
 def report(
     run: str = "latest",
     *,
-    by: Annotated[str, Parameter(help="Columns or labels to group by, with commas between.")] = "",
+    by: Annotated[str, Parameter(help="Columns, labels or `credential` to group by, with commas between.")] = "",
+    verified: Annotated[
+        bool, Parameter(negative=(), help="List the verified rows alone: the only input that a revocation may use.")
+    ] = False,
     output: Annotated[Export, Parameter(alias="-o", help="Form of the result.")] = "text",
     common: Common = _COMMON,
 ) -> int:
@@ -71,11 +74,23 @@ def report(
     run
         A run id, a folder, or latest.
     """
-    from bulkpatch.cli.exporting import export_groups, overview_lines  # noqa: PLC0415  (Polars loads slowly)
+    from bulkpatch.cli.exporting import (  # noqa: PLC0415  (Polars loads slowly)
+        export_groups,
+        export_verified,
+        overview_lines,
+    )
 
-    files = api.rebuild_report(run, options_of(common))
-    if by:
-        return export_groups(files.outcomes, [name.strip() for name in by.split(",")], output)
+    columns = [name.strip() for name in by.split(",")] if by else []
+    if verified and (columns or output not in {"text", "json", "csv"}):
+        words = "--verified stands alone, in the forms text, json and csv"
+        raise InvalidInput([Problem(code="BP120", message=words, hint="Leave out --by, and give another -o.")])
+    options = options_of(common)
+    files = api.rebuild_report(run, options)
+    if verified:
+        return export_verified(files, api.credentials(run, options), output)
+    if columns:
+        used = api.credentials(run, options) if "credential" in columns else None
+        return export_groups(files.outcomes, columns, output, credentials=used)
     if output == "json":
         say(json.dumps(files.overview, indent=1, default=str))
     elif output == "md":
