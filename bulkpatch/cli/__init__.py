@@ -13,7 +13,7 @@ from bulkpatch.errors import BulkpatchError, ExitCode
 def main() -> None:
     """The program. Ends the process with one of the contract's exit codes."""
     _stand_in()
-    code = _main(sys.argv[1:])
+    code = _carried_out(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         _let_go(stream)
     sys.exit(code)
@@ -38,32 +38,52 @@ def _let_go(stream: TextIO) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _main(argv: list[str]) -> int:
-    if not argv or argv[0] in {"--help", "-h"}:
-        print(help_text())  # noqa: T201
-        return ExitCode.DONE if argv else ExitCode.INVALID
-    if not argv[0].startswith("-") and argv[0] not in COMMANDS:
-        near = nearest(argv[0])
-        print(f"error[BP120]: no command {argv[0]!r}", file=sys.stderr)  # noqa: T201
-        print(f"  fix: {f'did you mean {near}?' if near else 'see bulkpatch --help'}", file=sys.stderr)  # noqa: T201
-        return ExitCode.INVALID
-    from cyclopts.exceptions import CycloptsError  # noqa: PLC0415  (imported late: --help comes at once)
-
-    from bulkpatch.cli.speaking import refuse_command_line, refused, tell  # noqa: PLC0415
+def _carried_out(argv: list[str]) -> int:
+    """As ``run_command``, in a process that nobody else looks into; help comes before all that costs time."""
+    if (code := _at_once(argv)) is not None:
+        return code
+    from bulkpatch.cli.speaking import refused  # noqa: PLC0415
     from bulkpatch.secrets.hygiene import harden_process, install_excepthook  # noqa: PLC0415
     from bulkpatch.secrets.redaction import LiveRedactor  # noqa: PLC0415
 
     install_excepthook(sys.stderr, LiveRedactor())
     try:
         harden_process(os.environ)
-        code = build()(argv)
-    except CycloptsError as error:
-        return refuse_command_line(error)
     except BulkpatchError as error:
         return refused(error)
+    return run_command(argv)
+
+
+def _at_once(argv: list[str]) -> int | None:
+    """The exit code of what needs no command: the help of the whole, or the name of one that was meant."""
+    if not argv or argv[0] in {"--help", "-h"}:
+        print(help_text())  # noqa: T201
+        return ExitCode.DONE if argv else ExitCode.INVALID
+    if argv[0].startswith("-") or argv[0] in COMMANDS:
+        return None
+    near = nearest(argv[0])
+    print(f"error[BP120]: no command {argv[0]!r}", file=sys.stderr)  # noqa: T201
+    print(f"  fix: {f'did you mean {near}?' if near else 'see bulkpatch --help'}", file=sys.stderr)  # noqa: T201
+    return ExitCode.INVALID
+
+
+def run_command(argv: list[str]) -> int:
+    """Carry out one command line in this process; its exit code."""
+    if (code := _at_once(argv)) is not None:
+        return code
+    from cyclopts.exceptions import CycloptsError  # noqa: PLC0415  (imported late: --help comes at once)
+
+    from bulkpatch.cli.speaking import refuse_command_line, refused, tell  # noqa: PLC0415
+
+    try:
+        code = build()(argv)
+    except CycloptsError as error:
+        code = refuse_command_line(error)
+    except BulkpatchError as error:
+        code = refused(error)
     except KeyboardInterrupt:
         tell("", "Interrupted at once. A run that was under way is safe: bulkpatch resume latest")
-        return ExitCode.SIGINT
+        code = ExitCode.SIGINT
     except BrokenPipeError:
         code = ExitCode.DONE  # a result that nobody wants to read to its end
     return int(code or 0)

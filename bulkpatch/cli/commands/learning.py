@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +17,7 @@ from bulkpatch.prequel.catalogue import catalogue
 
 _COMMON = Common()
 Form = Literal["text", "json"]
+Kind = Literal["rotate", "migrate", "toggle"]
 
 
 def schema(
@@ -88,20 +90,25 @@ def config(
 
 
 def init(
-    kind: Annotated[Literal["rotate", "migrate", "toggle"], Parameter(help="What the job is for.")] = "rotate",
+    kind: Kind | None = None,
     *,
     name: Annotated[str | None, Parameter(help="The job's name.")] = None,
     folder: Annotated[Path, Parameter(help="Where the files go.")] = Path("jobs"),
 ) -> int:
-    """Write a job and a sample input to start from. Nothing is overwritten.
+    """Write a job and a sample input to start from; on a terminal, ask for what was not given. Nothing is overwritten.
 
     Parameters
     ----------
     kind
-        rotate, migrate or toggle.
+        rotate (credentials), migrate (machine types) or toggle (switch on and off).
     """
-    starter = STARTERS[kind]
-    job_name = name or starter.name
+    chosen = kind or _asked("What is it for: rotate, migrate or toggle?", "rotate")
+    if chosen not in STARTERS:
+        raise InvalidInput(
+            [Problem(code="BP120", message=f"no such kind: {chosen}", hint=f"One of {', '.join(STARTERS)}.")]
+        )
+    starter = STARTERS[chosen]
+    job_name = name or _asked("What is the job called?", starter.name)
     files = {folder / f"{job_name}.toml": starter.job.format(name=job_name), folder / f"{job_name}.csv": starter.rows}
     for path in files:
         if path.exists():
@@ -112,3 +119,11 @@ def init(
         say(f"wrote {path}")
     say(f"next: bulkpatch check {folder / f'{job_name}.toml'}")
     return 0
+
+
+def _asked(question: str, default: str) -> str:
+    """What is typed on a terminal; ``default`` for an empty line, and where nobody can be asked."""
+    if not sys.stdin.isatty():
+        return default
+    tell(f"{question} [{default}]")
+    return sys.stdin.readline().strip() or default
