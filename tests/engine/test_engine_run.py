@@ -131,20 +131,20 @@ def most_in_a_second(times: Sequence[float]) -> int:
 
 
 def test_every_row_is_accepted_over_a_rough_api(tmp_path: Path) -> None:
-    """600 rows at 200/s, a quarter of the attempts failing in seven ways: all accepted, the rate held at the server."""
-    fleet = Fleet.synthetic(600, 7, clock=CLOCK)
+    """300 rows at 200/s, a quarter of the attempts failing in seven ways: all accepted, the rate held at the server."""
+    fleet = Fleet.synthetic(300, 7, clock=CLOCK)
     rows = ListedRows(fleet.ids)
     ledger = seeded(tmp_path, rows)
     with SimulatorServer(fleet, key=KEY, faults=FaultPlan.parse("rough", seed=3)) as server:
         stop = asyncio.run(work_on(ledger, rows, server.url, rate="200/s"))
     assert stop is None
-    assert ledger.counts() == {RowState.ACCEPTED: 600}
+    assert ledger.counts() == {RowState.ACCEPTED: 300}
     held = fleet.snapshot()
     assert [held[row.destination_id]["destination"]["name"] for row in rows.rows] == [
         f"renamed {row.row}" for row in rows.rows
     ]
     assert most_in_a_second([arrival.at_s for arrival in fleet.arrivals]) <= 200
-    assert sum(len(batch) for batch in ledger.outcome_rows()) == 600
+    assert sum(len(batch) for batch in ledger.outcome_rows()) == 300
     ledger.close()
 
 
