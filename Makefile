@@ -1,5 +1,5 @@
 # Every target does its own set-up: Python 3.11+, pip and make are all a new machine needs.
-.PHONY: setup demo test test-all lint bench sim lock clean
+.PHONY: setup demo test test-all cover lint bench sim lock clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -25,6 +25,9 @@ test: setup
 
 test-all: setup
 	$(BIN)/python -m pytest -n $(WORKERS) -m ""
+
+cover: setup
+	$(BIN)/python -m pytest tests/core -n $(WORKERS) -q --cov=bulkpatch.core --cov-branch --cov-fail-under=100
 
 lint: setup
 	$(BIN)/ruff format --check .
