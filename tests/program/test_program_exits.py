@@ -53,7 +53,7 @@ BAD_JOBS: dict[str, Callable[[str], str]] = {
     "bad rate": lambda job: job.replace('"100/s"', '"quick"'),
     "unknown field": lambda job: job.replace("machine_type_id", "machine_typ_id"),
     "missing input": lambda job: job.replace("fleet.csv", "flet.csv"),
-    "not built": lambda job: job + "[[wave]]\nsize = 1\n",
+    "no such transport": lambda job: job.replace("[send]", '[send]\ntransport = "pigeon"'),
 }
 BAD_ROWS: dict[str, Callable[[str], str]] = {
     "id": lambda rows: rows.replace("id-b", "id/../b"),
