@@ -7,46 +7,34 @@ import shlex
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 
-from bulkpatch.errors import CODES, Problem
+from bulkpatch.errors import Problem
+from bulkpatch.secrets.flaws import Unusable
+from bulkpatch.secrets.forms import EXTRAS, read_target
 
 ENTRY_POINTS = "bulkpatch.secrets"
 """Group of entry points that bring further schemes; the name of each is its scheme."""
 
-EXTRAS = ("keyring", "vault", "aws-sm", "gcp-sm", "azure-kv", "op", "age")
-"""Schemes that come with the extra of the same name."""
+SDKS: Mapping[str, tuple[str, ...]] = {
+    "keyring": ("keyring",),
+    "vault": ("hvac",),
+    "aws-sm": ("boto3",),
+    "gcp-sm": ("google.cloud.secretmanager",),
+    "azure-kv": ("azure.identity", "azure.keyvault.secrets"),
+    "op": (),
+    "age": ("pyrage",),
+}
+"""What must be importable for an extra's scheme to be served; ``op`` needs a program instead."""
 
 REFERENCE_CHARS_MAX = 1024
 """Longer than any path or command that belongs in a cell."""
 
-SHOWN_CHARS_MAX = 80
-"""Of a reference in a message."""
-
 DESCRIPTOR_MAX = 1_048_576
 """Linux's own limit of open files for a process, as set by default."""
 
+_OURS = __name__.rpartition(".")[0]
 _FORM = re.compile(r"([a-z][a-z0-9+.-]*):(.*)", re.DOTALL)
-_UNPRINTED = re.compile("[^\x20-\x7e\u00a1-\u024f]")
-
-
-class Unusable(Exception):
-    """Why a reference does not serve: an error code, and a reason that names no value."""
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
-
-    def problem(self, reference: str) -> Problem:
-        """The same, for the user. What may not be a reference at all is not shown: it could be the secret."""
-        what = self.reason if self.code in {"BP301", "BP307"} else f"{shown(reference)}: {self.reason}"
-        return Problem(code=self.code, message=what, hint=CODES[self.code].fix)
-
-
-def shown(reference: str) -> str:
-    """``reference`` as it may stand in a message: one line, cut."""
-    plain = _UNPRINTED.sub("?", reference)
-    return plain if len(plain) <= SHOWN_CHARS_MAX else plain[: SHOWN_CHARS_MAX - 1] + "…"
 
 
 def parse(reference: str) -> tuple[str, str]:
@@ -59,7 +47,7 @@ def parse(reference: str) -> tuple[str, str]:
         raise Unusable("BP301", "not a secret reference (the text is not shown: it may be the secret)")
     scheme, target = form.groups()
     check = _CORE.get(scheme)
-    if check is None and scheme not in installed():
+    if check is None and not is_served(scheme):
         raise Unusable("BP307", _who_brings(scheme))
     if not target.strip():
         raise Unusable("BP301", f"the reference ends after {scheme}:")
@@ -67,6 +55,8 @@ def parse(reference: str) -> tuple[str, str]:
         raise Unusable("BP301", f"the target of a {scheme}: reference has blanks around it, or a NUL in it")
     if check is not None:
         check(target)
+    elif scheme in EXTRAS:
+        read_target(scheme, target)
     return scheme, target
 
 
@@ -86,14 +76,33 @@ def scheme_names() -> tuple[str, ...]:
 
 @cache
 def installed() -> Mapping[str, EntryPoint]:
-    """The schemes that installed packages bring; none of them is loaded by asking."""
-    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    """The schemes that packages bring, this one's extras before others'; none of them is loaded by asking."""
+    points = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.module.startswith(_OURS))
+    return {point.name: point for point in points}
+
+
+def is_served(scheme: str) -> bool:
+    """Whether a package brings ``scheme``, and, for an extra, its SDK is there; neither is loaded by asking."""
+    return scheme in installed() and has_sdk(scheme)
+
+
+@cache
+def has_sdk(scheme: str) -> bool:
+    """Whether what an installed ``scheme`` needs besides can be imported."""
+    return all(map(_is_importable, SDKS.get(scheme, ())))
+
+
+def _is_importable(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ImportError:  # a package around it is not there
+        return False
 
 
 def _who_brings(scheme: str) -> str:
     if scheme in EXTRAS:
         return f"{scheme}: references need the extra of that name: pip install 'bulkpatch[{scheme}]'"
-    known = ", ".join(f"{name}:" for name in [*_CORE, *installed(), *EXTRAS])
+    known = ", ".join(f"{name}:" for name in dict.fromkeys([*_CORE, *installed(), *EXTRAS]))
     return f"the reference begins with no scheme that is known ({known})"
 
 

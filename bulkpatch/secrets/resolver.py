@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from bulkpatch.errors import CODES, InvalidInput, Problem, StoreFailed
 from bulkpatch.model import Secret
 from bulkpatch.ports import Clock
-from bulkpatch.secrets.references import Unusable, parse, shown
+from bulkpatch.secrets.flaws import Unusable, shown
+from bulkpatch.secrets.kinds import ENVIRONMENT, Answer
+from bulkpatch.secrets.pace import ReadLimit
+from bulkpatch.secrets.references import parse
 from bulkpatch.secrets.stores import (
     EXEC_ENVIRONMENT,
     Command,
@@ -57,6 +61,7 @@ class Resolver:
     ``environ`` loses each variable that is read. Relative ``file:`` paths and commands start at
     ``folder``. A value is read at most ``concurrency`` (and ``THREADS_MAX``) at once, each
     reference by one thread at a time. A value that looks like a reference is not followed.
+    ``read_limits`` are those of schemes that packages bring, instead of the ones they publish.
     """
 
     def __init__(  # noqa: PLR0913 - what a job and its process decide about secrets
@@ -69,6 +74,7 @@ class Resolver:
         concurrency: int,
         redactor: Watch,
         clock: Clock,
+        read_limits: Mapping[str, ReadLimit] | None = None,
     ) -> None:
         passed_on = {name: environ[name] for name in (*EXEC_ENVIRONMENT, *exec_env) if name in environ}
         self._stores: dict[str, Store] = {
@@ -77,11 +83,17 @@ class Resolver:
             "file": PrivateFile(folder=folder),
             "exec": Command(folder=folder, environ=passed_on, clock=clock),
         }
+        self._installed: dict[str, Installed] = {}
+        self._told_to_stores = {name: value for name, value in environ.items() if name.startswith(ENVIRONMENT)}
+        self._read_limits = read_limits or {}
+        self._folder = folder
+        self._clock = clock
         self._allow_short = allow_short
         self._redactor = redactor
         self._held: dict[str, Secret] = {}
         self._remembered: OrderedDict[str, Secret] = OrderedDict()
         self._flights: dict[str, asyncio.Future[Secret]] = {}
+        self._gathering: dict[str, list[str]] = {}
         self._threads = ThreadPoolExecutor(min(concurrency, THREADS_MAX), thread_name_prefix="secret")
 
     def hold(self, references: Iterable[str]) -> dict[str, Problem]:
@@ -136,8 +148,10 @@ class Resolver:
         return secret
 
     def close(self) -> None:
-        """Let the threads go. What they still wait for ends by its own time limit."""
+        """Let the threads go. What they still wait for ends by its own time limit; a wait for a read limit ends now."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        for store in self._installed.values():
+            store.close()
 
     def _prepare(self, reference: str) -> None:
         """Hold the value of a held scheme; look at the place of any other."""
@@ -151,11 +165,29 @@ class Resolver:
             self._store(scheme).check(target)
 
     def _store(self, scheme: str) -> Store:
-        return self._stores.get(scheme) or Installed(scheme=scheme)
+        return self._stores.get(scheme) or self._brought(scheme)
+
+    def _brought(self, scheme: str) -> Installed:
+        store = self._installed.get(scheme)
+        if store is None:
+            store = Installed(
+                scheme,
+                environ=self._told_to_stores,
+                folder=self._folder,
+                clock=self._clock,
+                limit=self._read_limits.get(scheme),
+            )
+            store = self._installed.setdefault(scheme, store)  # the first of several threads
+        return store
 
     def _read(self, reference: str) -> Secret:
         scheme, target = parse(reference)
-        value, version = self._store(scheme).read(target)
+        return self._secret(reference, self._store(scheme).read(target))
+
+    def _secret(self, reference: str, answer: Answer) -> Secret:
+        if isinstance(answer, Unusable):
+            raise answer
+        value, version = answer
         check_value(value, allow_short=self._allow_short)
         return Secret(value, reference=reference, version=version)
 
@@ -169,19 +201,49 @@ class Resolver:
         """Read in a thread; whoever asks for the same reference meanwhile waits for the same answer."""
         flight = self._flights.get(reference)
         if flight is None:
-            flight = asyncio.get_running_loop().run_in_executor(self._threads, self._read_later, reference)
+            flight = asyncio.get_running_loop().create_future()
             self._flights[reference] = flight
             flight.add_done_callback(lambda landed: self._land(reference, landed))
+            self._gather(reference)
         return await asyncio.shield(flight)
 
-    def _read_later(self, reference: str) -> Secret:
+    def _gather(self, reference: str) -> None:
+        """Let references of one scheme that are asked for at the same moment leave together."""
+        scheme = reference.partition(":")[0]
+        gathering = self._gathering.setdefault(scheme, [])
+        gathering.append(reference)
+        if len(gathering) == 1:
+            asyncio.get_running_loop().call_soon(self._leave, scheme)
+
+    def _leave(self, scheme: str) -> None:
+        references = self._gathering.pop(scheme)
+        store = self._installed.get(scheme)
+        size = store.batch_max if store is not None else 1
+        for batch in (references[first : first + size] for first in range(0, len(references), size)):
+            flights = [self._flights[reference] for reference in batch]
+            try:
+                reading = asyncio.get_running_loop().run_in_executor(self._threads, self._read_later, batch)
+            except RuntimeError:  # closed meanwhile
+                for flight in flights:
+                    flight.cancel()
+            else:
+                reading.add_done_callback(partial(_hand_out, flights))
+
+    def _read_later(self, references: list[str]) -> list[Secret | StoreFailed]:
+        """Several at once are of one scheme, whose store takes several."""
+        if len(references) == 1:
+            return [self._one_later(references[0], None)]
+        targets = {reference: reference.partition(":")[2] for reference in references}
+        answers = self._brought(references[0].partition(":")[0]).read_many(list(targets.values()))
+        return [self._one_later(reference, answers[target]) for reference, target in targets.items()]
+
+    def _one_later(self, reference: str, answer: Answer | None) -> Secret | StoreFailed:
         try:
-            return self._read_on_demand(reference)
+            return self._read_on_demand(reference) if answer is None else self._secret(reference, answer)
         except Unusable as flaw:
-            what = flaw.problem(reference).message
+            return _store_failed(flaw.problem(reference).message)
         except Exception as error:  # noqa: BLE001 - a library's message may hold the value
-            what = f"{shown(reference)}: reading it failed ({type(error).__name__})"
-        raise StoreFailed("BP306", what, hint=CODES["BP306"].fix)
+            return _store_failed(f"{shown(reference)}: reading it failed ({type(error).__name__})")
 
     def _read_on_demand(self, reference: str) -> Secret:
         if parse(reference)[0] in HELD:
@@ -195,3 +257,21 @@ class Resolver:
         self._remembered[reference] = flight.result()
         if len(self._remembered) > REMEMBERED_MAX:
             self._remembered.popitem(last=False)
+
+
+def _store_failed(what: str) -> StoreFailed:
+    return StoreFailed("BP306", what, hint=CODES["BP306"].fix)
+
+
+def _hand_out(flights: Sequence[asyncio.Future[Secret]], reading: asyncio.Future[list[Secret | StoreFailed]]) -> None:
+    """Give each flight of a batch its answer."""
+    broken = None if reading.cancelled() else reading.exception()
+    if reading.cancelled() or broken is not None:
+        for flight in flights:
+            flight.cancel() if broken is None else flight.set_exception(broken)
+        return
+    for flight, came in zip(flights, reading.result(), strict=True):
+        if isinstance(came, StoreFailed):
+            flight.set_exception(came)
+        else:
+            flight.set_result(came)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bulkpatch.errors import CODES, Problem
-from bulkpatch.secrets.references import EXTRAS, Unusable, check_form, installed, scheme_names
+from bulkpatch.secrets.flaws import Unusable
+from bulkpatch.secrets.forms import EXTRAS
+from bulkpatch.secrets.references import check_form, installed, scheme_names
 from bulkpatch.secrets.values import check_value
 
 

@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import select
 import shlex
 import shutil
-import signal
-import stat
-import subprocess
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from threading import Lock
+from typing import Protocol
 
 from bulkpatch.ports import Clock
-from bulkpatch.secrets.references import Unusable, installed
-from bulkpatch.secrets.values import VALUE_BYTES_MAX, decoded
-
-ANSWER_S_MAX = 10.0
-"""Seconds for a command or a pipe to give its value: a store that needs longer would stall the run."""
-
-PRIVATE_MODES = (0o600, 0o400)
-"""Modes of a file that nobody else can read."""
+from bulkpatch.secrets.commands import read_to_end, run
+from bulkpatch.secrets.files import check_private, os_word, read_private
+from bulkpatch.secrets.flaws import Unusable
+from bulkpatch.secrets.forms import EXTRAS
+from bulkpatch.secrets.kinds import ANSWER_S_MAX, Answer, Found, Kind, Reader, ResolveMany, Surroundings
+from bulkpatch.secrets.pace import Pace, ReadLimit
+from bulkpatch.secrets.references import installed
+from bulkpatch.secrets.values import decoded
 
 EXEC_ENVIRONMENT = ("PATH", "HOME", "LANG")
 """All that a command gets, besides what ``[secrets] exec_env`` names."""
-
-Found: TypeAlias = tuple[str, str | None]
-"""A value, and its version where the store has versions."""
-
-ResolveMany: TypeAlias = Callable[[Sequence[str]], Mapping[str, Found]]
-"""What an entry point of the group ``bulkpatch.secrets`` names: targets → value and version of each.
-
-It may block and may be called from several threads; whatever it raises is told by its type only.
-"""
 
 
 class Store(Protocol):
@@ -93,7 +80,7 @@ class Descriptor:
         try:
             raw = read_to_end(descriptor, self.clock, self.clock.monotonic() + ANSWER_S_MAX)
         except OSError as error:
-            raise Unusable("BP302", f"the descriptor cannot be read ({_name(error)})") from None
+            raise Unusable("BP302", f"the descriptor cannot be read ({os_word(error)})") from None
         finally:
             if descriptor:
                 os.close(descriptor)
@@ -108,26 +95,11 @@ class PrivateFile:
 
     def check(self, target: str) -> None:
         """It is there, private and not too large."""
-        try:
-            _check_private(os.lstat(self.folder / target))
-        except OSError as error:
-            raise Unusable("BP302", f"the file cannot be read ({_name(error)})") from None
+        check_private(self.folder / target)
 
     def read(self, target: str) -> Found:
-        """Open it without following a link or waiting for a pipe, and judge what was opened."""
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        try:
-            descriptor = os.open(self.folder / target, flags)
-            try:
-                _check_private(os.fstat(descriptor))
-                raw = os.read(descriptor, VALUE_BYTES_MAX + 1)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            if error.errno == errno.ELOOP:
-                raise Unusable("BP303", "it is a link") from None
-            raise Unusable("BP302", f"the file cannot be read ({_name(error)})") from None
-        return decoded(raw), None
+        """Judge what was opened, not what lay there before."""
+        return decoded(read_private(self.folder / target)), None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,91 +119,103 @@ class Command:
 
     def read(self, target: str) -> Found:
         """Run it."""
-        deadline_s = self.clock.monotonic() + ANSWER_S_MAX
-        try:
-            process = subprocess.Popen(  # noqa: S603 - the user's own command, split without a shell
-                shlex.split(target),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                cwd=self.folder,
-                env=self.environ,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise Unusable("BP306", f"the command does not start ({_name(error)})") from None
-        return decoded(self._output(process, deadline_s)), None
-
-    def _output(self, process: subprocess.Popen[bytes], deadline_s: float) -> bytes:
-        finished = False
-        try:
-            assert process.stdout is not None  # noqa: S101 - PIPE was asked for
-            raw = read_to_end(process.stdout.fileno(), self.clock, deadline_s)
-            code = process.wait(max(0.0, deadline_s - self.clock.monotonic()))
-            finished = True
-        except subprocess.TimeoutExpired:
-            raise Unusable("BP306", f"the command did not end within {ANSWER_S_MAX:g} s") from None
-        finally:
-            if not finished:
-                # Not reaped yet, so the number still is this group's and nobody else's.
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
-        if code != 0:
-            raise Unusable("BP306", f"the command ended with exit code {code}")
-        return raw
+        ran = run(shlex.split(target), folder=self.folder, environ=self.environ, clock=self.clock)
+        if ran.code != 0:
+            raise Unusable("BP306", f"the command ended with exit code {ran.code}")
+        return decoded(ran.output), None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
-    """A scheme that another package brings; loaded when the first of its references is read."""
+    """A scheme that a package brings. Another one's is loaded when the first of its references is read."""
 
-    scheme: str
+    def __init__(
+        self, scheme: str, *, environ: Mapping[str, str], folder: Path, clock: Clock, limit: ReadLimit | None
+    ) -> None:
+        self._scheme = scheme
+        self._environ = environ
+        self._folder = folder
+        self._clock = clock
+        self._limit = limit
+        self._opening = Lock()
+        self._reader: Reader | None = None
+        self._pace: Pace | None = None
+        self.batch_max = 1
+
+    def check(self, target: str) -> None:
+        """What can be known without asking; of another package's scheme, nothing."""
+        if self._scheme not in EXTRAS:
+            return
+        try:
+            self._open().check(target)
+        except Unusable:
+            raise
+        except Exception as error:  # noqa: BLE001 - a library's message may hold a value
+            raise self._failed(error) from None
+
+    def read(self, target: str) -> Found:
+        """Ask the package for one."""
+        answer = self.read_many([target])[target]
+        if isinstance(answer, Unusable):
+            raise answer
+        return answer
+
+    def read_many(self, targets: Sequence[str]) -> dict[str, Answer]:
+        """Ask the package. Each target has its answer, whatever the package does."""
+        try:
+            told = self._open().read(targets)
+        except Exception as error:  # noqa: BLE001 - whatever another package raises, its message may hold a value
+            flaw = error if isinstance(error, Unusable) else self._failed(error)
+            return dict.fromkeys(targets, flaw)
+        return {target: self._answer(told, target) for target in targets}
+
+    def close(self) -> None:
+        """Let whoever waits for the read limit go, and connections too."""
+        with self._opening:
+            if self._pace is not None:
+                self._pace.stop()
+            if self._reader is not None:
+                self._reader.close()
+
+    def _answer(self, told: Mapping[str, Answer], target: str) -> Answer:
+        try:
+            answer = told[target]
+            if isinstance(answer, Unusable):
+                return answer
+            value, version = answer
+            return str.__str__(value), None if version is None else str(version)
+        except Exception as error:  # noqa: BLE001 - an answer of another shape, from another package
+            return self._failed(error)
+
+    def _open(self) -> Reader:
+        with self._opening:
+            if self._reader is None:
+                brought = installed()[self._scheme].load()
+                kind = brought if isinstance(brought, Kind) else Kind(open=lambda around: _Plain(brought, around))
+                self._pace = Pace(self._limit or kind.limit, self._clock)
+                around = Surroundings(environ=self._environ, folder=self._folder, clock=self._clock, pace=self._pace)
+                self._reader = kind.open(around)
+                self.batch_max = kind.batch_max
+            return self._reader
+
+    def _failed(self, error: Exception) -> Unusable:
+        return Unusable("BP306", f"the store of {self._scheme}: failed ({type(error).__name__})")
+
+
+class _Plain:
+    """A package that brings a function only."""
+
+    def __init__(self, resolve: ResolveMany, around: Surroundings) -> None:
+        self._resolve = resolve
+        self._pace = around.pace
 
     def check(self, target: str) -> None:
         """Only its form is known before it is asked."""
 
-    def read(self, target: str) -> Found:
-        """Ask the package."""
-        try:
-            resolve: ResolveMany = installed()[self.scheme].load()
-            value, version = resolve([target])[target]
-            return str.__str__(value), version
-        except Exception as error:  # noqa: BLE001 - whatever another package raises, its message may hold a value
-            raise Unusable("BP306", f"the store of {self.scheme}: failed ({type(error).__name__})") from None
+    def read(self, targets: Sequence[str]) -> Mapping[str, Answer]:
+        """Ask it."""
+        for _ in targets:
+            self._pace.take()
+        return self._resolve(targets)
 
-
-def read_to_end(descriptor: int, clock: Clock, deadline_s: float) -> bytes:
-    """What comes until the end of file; raises ``Unusable`` when that is too much or too late."""
-    ready = select.poll()
-    ready.register(descriptor, select.POLLIN)
-    raw = bytearray()
-    while len(raw) <= VALUE_BYTES_MAX:
-        left_ms = (deadline_s - clock.monotonic()) * 1000
-        if left_ms <= 0 or not ready.poll(left_ms):
-            raise Unusable("BP306", f"it gave no whole value within {ANSWER_S_MAX:g} s")
-        chunk = os.read(descriptor, VALUE_BYTES_MAX)
-        if not chunk:
-            return bytes(raw)
-        raw += chunk
-    raise Unusable("BP304", f"its value is longer than {VALUE_BYTES_MAX // 1024} KiB")
-
-
-def _check_private(found: os.stat_result) -> None:
-    if stat.S_ISLNK(found.st_mode):
-        raise Unusable("BP303", "it is a link")
-    if not stat.S_ISREG(found.st_mode):
-        raise Unusable("BP303", "it is no regular file")
-    if found.st_uid != os.geteuid():
-        raise Unusable("BP303", "it belongs to another user")
-    if stat.S_IMODE(found.st_mode) not in PRIVATE_MODES:
-        raise Unusable("BP303", f"its mode is {stat.S_IMODE(found.st_mode):04o}")
-    if found.st_size > VALUE_BYTES_MAX:
-        raise Unusable("BP303", f"it is larger than {VALUE_BYTES_MAX // 1024} KiB")
-    if found.st_size == 0:
-        raise Unusable("BP304", "it is empty")
-
-
-def _name(error: OSError) -> str:
-    return os.strerror(error.errno) if error.errno else type(error).__name__
+    def close(self) -> None:
+        """Nothing of it is open here."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from bulkpatch.secrets.encodings import NEEDLE_BYTES_MIN
-from bulkpatch.secrets.references import Unusable
+from bulkpatch.secrets.flaws import Unusable
 
 VALUE_BYTES_MAX = 64 * 1024
 """Of one secret: the most that cloud stores take, and that a file may hold."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bulkpatch.model import Secret
+from bulkpatch.secrets.pace import ReadLimit
 from bulkpatch.secrets.redaction import LiveRedactor
 from bulkpatch.secrets.resolver import Resolver
 
@@ -105,6 +106,7 @@ def resolver_of(  # noqa: PLR0913 - each is one knob of the resolver
     allow_short: bool = False,
     exec_env: tuple[str, ...] = (),
     clock: RealClock | None = None,
+    read_limits: dict[str, ReadLimit] | None = None,
 ) -> Resolver:
     """A resolver over ``environ`` and ``folder``."""
     return Resolver(
@@ -115,6 +117,7 @@ def resolver_of(  # noqa: PLR0913 - each is one knob of the resolver
         concurrency=4,
         redactor=redactor or LiveRedactor(),
         clock=clock or RealClock(),
+        read_limits=read_limits,
     )
 
 
