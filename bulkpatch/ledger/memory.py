@@ -173,7 +173,7 @@ class MemoryLedger:
             digest=row.digest,
             attempt=max(fate.intents, default=0),
             tried=sum(one.counted for one in setbacks),
-            throttled=sum(not one.counted and not one.withdrawn and one.wait_us > 0 for one in setbacks),
+            throttled=sum(one.code == "BP406" for one in setbacks),
             doubted=any(one.maybe_applied and one.stage is Stage.PATCH for one in fate.setbacks.values()),
             open=open_ is not None,
             open_stage=open_.stage if open_ else None,

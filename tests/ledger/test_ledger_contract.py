@@ -217,10 +217,11 @@ def test_a_withdrawn_attempt_never_left(book: Ledger) -> None:
         (setback(1), 1, 0),
         (throttled(1), 0, 1),
         (setback(1, counted=False), 0, 0),
+        (setback(1, counted=False, wait_us=5), 0, 0),
         (withdrawn(1), 0, 0),
         (replace(withdrawn(1), wait_us=5), 0, 0),
     ],
-    ids=["counted", "counted, no wait", "throttled", "halted", "withdrawn", "withdrawn with a wait"],
+    ids=["counted", "counted, no wait", "throttled", "halted", "a probe", "withdrawn", "withdrawn with a wait"],
 )
 def test_a_setback_is_a_try_or_a_wait_or_neither(book: Ledger, one: Record, tried: int, waits: int) -> None:
     """What counts uses up an attempt; what does not, and waits, is throttled; a halt or a withdrawal is neither."""
@@ -343,7 +344,7 @@ def test_tries_are_those_of_the_stage_that_comes_next(book: Ledger) -> None:
     book.commit([intent(1, 4), passed(1, 4)])
     assert (pending_of(book, 1).tried, pending_of(book, 1).throttled) == (0, 0)
     book.commit([intent(1, 5, Stage.VERIFY), setback(1, 5, **verify)])
-    book.commit([intent(1, 6, Stage.VERIFY), setback(1, 6, counted=False, wait_us=1, **verify)])
+    book.commit([intent(1, 6, Stage.VERIFY), setback(1, 6, code="BP406", counted=False, wait_us=1, **verify)])
     known = pending_of(book, 1)
     assert (known.tried, known.throttled, known.doubted) == (1, 1, True)
 

@@ -14,7 +14,7 @@ SELECT r.row,
        COALESCE((SELECT MAX(i.attempt) FROM intent i WHERE i.row = r.row), 0) AS attempt,
        COALESCE((SELECT SUM(s.counted) FROM setback s WHERE s.row = r.row
                  AND s.stage = CASE r.passed WHEN 'patch' THEN 'verify' ELSE 'patch' END), 0) AS tried,
-       COALESCE((SELECT SUM(NOT s.counted AND NOT s.withdrawn AND s.wait_us > 0) FROM setback s WHERE s.row = r.row
+       COALESCE((SELECT SUM(s.code = 'BP406') FROM setback s WHERE s.row = r.row
                  AND s.stage = CASE r.passed WHEN 'patch' THEN 'verify' ELSE 'patch' END), 0) AS throttled,
        COALESCE((SELECT MAX(s.maybe_applied) FROM setback s WHERE s.row = r.row AND s.stage = 'patch'), 0) AS doubted,
        open.attempt IS NOT NULL AS open,
