@@ -248,7 +248,7 @@ def test_6_for_what_moved(bench: Bench) -> None:
         check_mismatch(bench, "job.toml")
         job.write_text(text)
         table.write_text(rows.replace("Fleet 0003", "Fleet 9003").replace("Fleet 0007", "Fleet 9007"))
-        check_mismatch(bench, "3, 7")
+        check_mismatch(bench, "(row 7)")
         table.rename(bench.folder / "moved.csv")
         check_mismatch(bench, "fleet.csv")
         assert len(fleet.arrivals) == sent
