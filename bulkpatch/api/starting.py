@@ -28,9 +28,6 @@ from bulkpatch.ledger.opening import create
 from bulkpatch.ledger.sqlite import SqliteLedger
 from bulkpatch.model import Limits, Operation, PendingRow, RunHeader, RunResult, Secret, SeedRow
 from bulkpatch.prequel.requests import key_class
-from bulkpatch.simulator.faults import FaultPlan
-from bulkpatch.simulator.server import SimulatorServer
-from bulkpatch.simulator.state import fleet_for
 
 _ALPHABET = string.ascii_lowercase + string.digits
 SIMULATOR_SEED = 20_231_201
@@ -155,6 +152,10 @@ def served(opened: Opened, options: Options, at_end: ExitStack) -> str:
     """The address of the API: the job's, or that of a simulator that lives as long as ``at_end``."""
     if not options.simulate:
         return opened.job.api.base_url
+    from bulkpatch.simulator.faults import FaultPlan  # noqa: PLC0415  (a web server, for those who simulate)
+    from bulkpatch.simulator.server import SimulatorServer  # noqa: PLC0415
+    from bulkpatch.simulator.state import fleet_for  # noqa: PLC0415
+
     operations = (operation for batch in opened.rows.operations(_every) for operation in batch)
     fleet = fleet_for(operations, seed=SIMULATOR_SEED, clock=options.clock)
     faults = FaultPlan.parse(options.faults, seed=SIMULATOR_SEED)
