@@ -202,11 +202,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staging:
-    """The stages of each row, in order; verification asks every ``poll_s`` until ``deadline_s`` have passed."""
+    """The stages of each row, in order; verification asks every ``poll_s`` until ``deadline_s`` have passed.
+
+    ``credential_failures``: connection tests of one credential that may fail before it has passed one. None: any.
+    """
 
     stages: tuple[Stage, ...] = (Stage.PATCH,)
     deadline_s: float = 300.0
     poll_s: float = 5.0
+    credential_failures: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

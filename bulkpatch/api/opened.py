@@ -118,7 +118,12 @@ def stages_of(job: Job, *, drift: str) -> Staging:
         (Stage.VERIFY, test in {"after", "both"}),
     )
     stages = tuple(stage for stage, wanted in asked if wanted)
-    return Staging(stages=stages, deadline_s=job.verify.deadline_s, poll_s=job.verify.poll_s)
+    return Staging(
+        stages=stages,
+        deadline_s=job.verify.deadline_s,
+        poll_s=job.verify.poll_s,
+        credential_failures=job.verify.credential_failures,
+    )
 
 
 def make_plan(  # noqa: PLR0913  (what is known when it is made)

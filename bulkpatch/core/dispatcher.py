@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from bulkpatch.core.adaptive import AdaptiveSpeed
+from bulkpatch.core.credentials import Credentials
 from bulkpatch.core.guarding import trips
 from bulkpatch.core.health import Health, never_reached
 from bulkpatch.core.lanes import lane_of
@@ -87,7 +88,7 @@ class Dispatcher:
         self.notices: list[Notice] = []
         self.in_slots = 0
         self.in_flight = 0
-        self._line = Line(self.health.lanes, self.recipients)
+        self._line = Line(self.health.lanes, self.recipients, Credentials(self.staging))
         self._armed = 0
         self._fed = False
         self._heard = False
@@ -243,7 +244,7 @@ class Dispatcher:
         return record
 
     def _settle(self, work: Work, ending: Ending) -> Outcome:
-        self.recipients.ended(work)
+        self._line.ended(work)
         return work.outcome(outcome_of(work, ending.verdict), ending)
 
     def _later(self, work: Work, ending: Ending) -> Record:
@@ -257,6 +258,8 @@ class Dispatcher:
 
     def _listen(self, work: Work, verdict: Verdict, now_s: float) -> None:
         self.tally.throttled += verdict.throttled
+        if (words := self._line.heard(work, verdict)) is not None:
+            self.notices.append(Notice(code="BP510", message=words))
         round_trip_s = (self.tally.latency_ms(0.95) or 0.0) / 1000
         said = self.health.heard(work.lane, verdict, now_s, round_trip_s=round_trip_s)
         if said.notice is not None:
@@ -305,7 +308,7 @@ class Dispatcher:
         """The row's body cannot be built: it ends rejected, unsent (or in doubt, if an earlier attempt is)."""
         self._armed -= 1
         self._leave(work)
-        self.recipients.ended(work)
+        self._line.ended(work)
         self._line.make_way(work)
         return work.unsent(RowState.UNKNOWN if work.doubted else RowState.REJECTED, code, message, at_us)
 
@@ -314,14 +317,14 @@ class Dispatcher:
         tried, failed = self.tally.settle(outcome, copies)
         if self.stopped is None and trips(self.guard, failed=self.tally.failed, tried=self.tally.tried):
             words = f"{self.tally.failed} of {self.tally.tried} rows tried failed; allowed are {self.guard.max_failed}"
-            self.stop(_guarded("BP501", words))
+            self.stop(Stop.by_guard("BP501", words))
         if tried and (words := self.wave.settled(failed=failed) or ""):
-            self.stop(_guarded("BP506", words))
+            self.stop(Stop.by_guard("BP506", words))
 
     def close_wave(self, now_s: float, *, ended_before_s: float = 0.0) -> None:
         """The wave is drained: its gate begins, or the run stops."""
         if words := self.wave.drained(now_s, ended_before_s=ended_before_s):
-            self.stop(_guarded("BP506", words))
+            self.stop(Stop.by_guard("BP506", words))
 
     @property
     def finished(self) -> bool:
@@ -329,9 +332,9 @@ class Dispatcher:
         return not self.in_slots and (self.stopped is not None or (self.over and self._line.is_still))
 
     def finish(self) -> None:
-        """Every wave is through: what a lane still holds back stops the run, resumable."""
+        """Every wave is through: what is still held back, for a lane or a credential, stops the run, resumable."""
         self.over = True
-        if self.stopped is None and (held := self.health.left_over()) is not None:
+        if self.stopped is None and (held := self.health.left_over() or self._line.held_over()) is not None:
             self.stop(held)
 
     def stop(self, stop: Stop) -> None:
@@ -344,7 +347,3 @@ class Dispatcher:
         """What a person should be told since the last call."""
         notices, self.notices = self.notices, []
         return notices
-
-
-def _guarded(code: str, words: str) -> Stop:
-    return Stop(why=Why.GUARD, code=code, reason=words, exit_code=ExitCode.STOPPED)

@@ -6,10 +6,12 @@ import math
 from collections.abc import Hashable, Iterable
 from typing import NamedTuple
 
+from bulkpatch.core.credentials import Credentials
 from bulkpatch.core.lanes import Lanes
 from bulkpatch.core.queueing import DROPPED, Queue
 from bulkpatch.core.recipients import Recipients
-from bulkpatch.core.work import Work
+from bulkpatch.core.work import Stop, Work
+from bulkpatch.model import Verdict
 
 
 class _Recipient(NamedTuple):
@@ -19,24 +21,32 @@ class _Recipient(NamedTuple):
     begun: bool
 
 
-class Line:
-    """The queue of rows behind ``lanes`` and ``recipients``."""
+class _Credential(NamedTuple):
+    """The reason of a row whose credential has not passed its test, and has enough rows under way."""
 
-    def __init__(self, lanes: Lanes, recipients: Recipients) -> None:
+    key: Hashable
+
+
+class Line:
+    """The queue of rows behind ``lanes``, ``recipients`` and ``credentials``."""
+
+    def __init__(self, lanes: Lanes, recipients: Recipients, credentials: Credentials) -> None:
         self._lanes = lanes
         self._recipients = recipients
+        self._credentials = credentials
         self._queue = Queue()
+        self._wave = 0
 
     def __len__(self) -> int:
         return len(self._queue)
 
     @property
     def is_still(self) -> bool:
-        """Whether nothing here starts unless something in a slot ends: no rows, or such as wait for their recipient.
+        """Whether nothing here starts unless something in a slot ends: no rows, or such as wait for others of theirs.
 
         With no slot taken, those wait for a changed destination that was let go of with its lane.
         """
-        waits_for_lanes = any(not isinstance(reason, _Recipient) for reason in self._queue.reasons)
+        waits_for_lanes = any(not isinstance(reason, _Recipient | _Credential) for reason in self._queue.reasons)
         return not self._queue.fresh and math.isinf(self._queue.wakes_at()) and not waits_for_lanes
 
     def wants(self, count: int) -> bool:
@@ -52,6 +62,7 @@ class Line:
             if work.begun:
                 self._recipients.begun(work)
             self._queue.add([work])
+            self._wave = work.known.wave
 
     def put_back(self, work: Work) -> None:
         """A row that is next again."""
@@ -67,32 +78,84 @@ class Line:
         if work is not None:
             self._lanes.entered(work.lane)
             self._recipients.entered(work)
+            self._credentials.entered(work)
         return work
 
     def _probe(self, now_s: float) -> Work | None:
         for lane in self._lanes.probes(now_s):
             for work in self._queue.unpark(lane):
-                if self._recipients.bars(work) is None:
+                reason = self._kept_by(work)
+                if reason is None:
                     return work
-                self._queue.park(work, _Recipient(work.known.recipient_id, work.begun))
+                if reason is not DROPPED:
+                    self._queue.park(work, reason)
         return None
 
     def _barred(self, work: Work, now_s: float) -> Hashable | None:
-        """The lane or the recipient for which ``work`` has to wait, or None."""
-        recipient = self._recipients.bars(work)
-        if self._lanes.lets_through(work.lane, now_s):
-            return None if recipient is None else _Recipient(recipient, work.begun)
-        if recipient is None:
+        """The lane, recipient or credential for which ``work`` has to wait, or None."""
+        reason = self._kept_by(work)
+        if reason is DROPPED or self._lanes.lets_through(work.lane, now_s):
+            return reason
+        if reason is None:
             self.make_way(work)
-        return DROPPED if self._lanes.breaker(work.lane).spent else work.lane
+        return self._aside(work, DROPPED if self._lanes.breaker(work.lane).spent else work.lane)
+
+    def _aside(self, work: Work, reason: Hashable) -> Hashable:
+        """``work`` is laid aside for ``reason``: unless a test of it is due, others of its credential may go."""
+        if reason is DROPPED or not work.begun:
+            self._credentials.ended(work)
+            self._make_way_for_credential(work)
+        return reason
+
+    def _kept_by(self, work: Work) -> Hashable | None:
+        """The recipient or credential for which ``work`` has to wait. What only the other one bars makes way."""
+        if self._credentials.is_held(work):
+            self._credentials.hold(work)
+            self.make_way(work)
+            return DROPPED
+        recipient, barred = self._recipients.bars(work), self._credentials.bars(work)
+        if (recipient is not None) is not barred:
+            self.make_way(work)
+        if recipient is not None:
+            return self._aside(work, _Recipient(recipient, work.begun))
+        return _Credential(self._credentials.key(work)) if barred else None
 
     def leave(self, work: Work) -> None:
         """``work`` gives its places back."""
         self._lanes.left(work.lane)
         self._recipients.left(work)
 
+    def ended(self, work: Work) -> None:
+        """``work`` was settled."""
+        self._recipients.ended(work)
+        self._credentials.ended(work)
+
+    def heard(self, work: Work, verdict: Verdict) -> str | None:
+        """An attempt of ``work`` ended. If its credential is good, its rows may go; if it is held now, why in words."""
+        reason = _Credential(self._credentials.key(work))
+        good = self._credentials.heard(work, verdict)
+        if good:
+            self.free(reason)
+        if good is not False:
+            return None
+        for waiting in self._queue.unpark(reason):
+            self._credentials.hold(waiting)
+        return self._credentials.words(work)
+
     def make_way(self, work: Work) -> None:
-        """Another row of the recipient may go, now that all of ``work`` is counted: first one that was begun."""
+        """Another row of its recipient, and one of its credential, may go, now that all of ``work`` is counted."""
+        self._make_way_for_credential(work)
+        self._make_way_for_recipient(work)
+
+    def _make_way_for_credential(self, work: Work) -> None:
+        reason = _Credential(self._credentials.key(work))
+        waiting = self._queue.first_parked(reason)
+        if waiting is not None and not self._credentials.bars(waiting):
+            for freed in self._queue.unpark(reason, 1):
+                self._queue.put_back(freed)
+
+    def _make_way_for_recipient(self, work: Work) -> None:
+        """First one that was begun."""
         for begun in (True, False):
             reason = _Recipient(work.known.recipient_id, begun)
             waiting = self._queue.first_parked(reason)
@@ -101,22 +164,28 @@ class Line:
                     self._queue.put_back(freed)
                 return
 
-    def free(self, lane: str) -> None:
-        """The rows of ``lane`` may go again, in their order."""
-        for waiting in [*self._queue.unpark(lane)][::-1]:
+    def free(self, reason: Hashable) -> None:
+        """The rows that wait for a lane, or for ``reason``, may go again, in their order."""
+        for waiting in [*self._queue.unpark(reason)][::-1]:
             self._queue.put_back(waiting)
 
     def drop(self, lane: str) -> None:
         """The rows of ``lane`` will not go in this process; the ledger has them as pending."""
-        for _ in self._queue.unpark(lane):
-            pass
+        for dropped in self._queue.unpark(lane):
+            self._credentials.ended(dropped)
+            self._make_way_for_credential(dropped)
 
     def left_behind(self) -> bool:
         """Whether rows were let go of that may go by now; asking forgets it."""
         again = self._queue.left_behind and not len(self._queue)
         if again:
             self._queue.left_behind = False
+            self._credentials.recount(self._wave)
         return again
+
+    def held_over(self) -> Stop | None:
+        """At the end: why rows were held for their credential, if any were."""
+        return self._credentials.left_over()
 
     def wakes_at(self) -> float:
         """When the first row that waits for another attempt is due."""

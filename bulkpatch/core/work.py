@@ -10,6 +10,7 @@ from enum import IntEnum
 
 from bulkpatch.core.hints import WAIT_S_MAX
 from bulkpatch.core.lifecycle import SETTLED, may_become
+from bulkpatch.errors import ExitCode
 from bulkpatch.model import Intent, Operation, Outcome, Passed, PendingRow, RowState, Setback, Stage, Verdict
 
 BACKOFF_S_MAX = 20.0
@@ -41,6 +42,11 @@ class Stop:
     code: str
     reason: str
     exit_code: int
+
+    @classmethod
+    def by_guard(cls, code: str, words: str) -> Stop:
+        """The run stops by itself, resumable."""
+        return cls(why=Why.GUARD, code=code, reason=words, exit_code=ExitCode.STOPPED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -502,6 +502,12 @@ CODES: dict[str, Explanation] = {
         "[[wave]] gate asks for time, for transfers or for a person before more of the fleet is touched.",
         "Wait, or decide: bulkpatch approve RUN, bulkpatch abort RUN.",
     ),
+    "BP510": Explanation(
+        "The rows of a credential are held",
+        "As many connection tests of it failed as [verify] credential_failures allows before one has passed. More might"
+        " lock the account. Other credentials went on.",
+        "Mend the secret where its reference points, then resume: the held rows are pending. Each process counts anew.",
+    ),
     "BP504": Explanation(
         "Nothing may leave for so long",
         "Waits that the API asks for come to more than 600 seconds.",

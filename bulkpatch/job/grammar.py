@@ -186,6 +186,12 @@ class VerifyTable(Section):
     poll: Timeout = Field(
         default="5s", validate_default=True, description='Time between two looks at a row: "100ms" to "10m".'
     )
+    credential_failures: int = Field(
+        default=3,
+        ge=1,
+        le=INTEGER_MAX,
+        description="Connection tests of one credential that may fail before one passed; then its other rows are held.",
+    )
 
 
 class PerRecipientTable(Section):

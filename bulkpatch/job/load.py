@@ -187,7 +187,10 @@ def _job(  # noqa: PLR0913  (a job is what it is made of)
         window=None if send.window is None else Window(**dict(send.window)),
         waves=tuple(map(_wave, file.wave)),
         verify=VerifySpec(
-            connection_test=file.verify.connection_test, deadline_s=file.verify.deadline, poll_s=file.verify.poll
+            connection_test=file.verify.connection_test,
+            deadline_s=file.verify.deadline,
+            poll_s=file.verify.poll,
+            credential_failures=file.verify.credential_failures,
         ),
         per_recipient=PerRecipient(**dict(file.limits.per_recipient)),
         secrets=SecretsSpec(**dict(file.secrets)),

@@ -95,11 +95,15 @@ class Wave:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifySpec:
-    """``[verify]``: ``connection_test`` is ``off``, ``before``, ``after`` or ``both``."""
+    """``[verify]``: ``connection_test`` is ``off``, ``before``, ``after`` or ``both``.
+
+    ``credential_failures``: tests of one credential that may fail before one of it has passed.
+    """
 
     connection_test: str = "off"
     deadline_s: float = 300.0
     poll_s: float = 5.0
+    credential_failures: int = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,13 @@ import pytest
 from core_rig import work
 
 from bulkpatch.core.breaker import OPEN_S, OPENINGS_MAX
+from bulkpatch.core.credentials import Credentials
 from bulkpatch.core.lanes import Lanes
 from bulkpatch.core.line import Line
 from bulkpatch.core.queueing import PARKED_MAX
 from bulkpatch.core.recipients import Recipients
 from bulkpatch.core.work import Work
-from bulkpatch.model import PerRecipient, Stage
+from bulkpatch.model import PerRecipient, Stage, Staging
 
 
 class Counter:
@@ -23,7 +24,7 @@ class Counter:
     def __init__(self, *, in_flight: int | None = None, unverified: int | None = None) -> None:
         self.lanes = Lanes()
         self.recipients = Recipients(PerRecipient(in_flight=in_flight, unverified=unverified))
-        self.line = Line(self.lanes, self.recipients)
+        self.line = Line(self.lanes, self.recipients, Credentials(Staging()))
 
     def next(self, now_s: float = 0.0) -> list[int]:
         """The rows that may go now; each takes its places."""

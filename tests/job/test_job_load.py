@@ -67,7 +67,7 @@ def test_the_contracts_example_is_this_job(tmp_path: Path) -> None:
                 gate=Gate(failed=Threshold(count=0), soak_s=300.0, approve=False, transfers=0.95),
             ),
         ),
-        verify=VerifySpec(connection_test="off", deadline_s=300.0, poll_s=5.0),
+        verify=VerifySpec(connection_test="off", deadline_s=300.0, poll_s=5.0, credential_failures=3),
         per_recipient=job.per_recipient,
         secrets=SecretsSpec(),
         path=path,
@@ -79,6 +79,7 @@ def test_the_contracts_example_is_this_job(tmp_path: Path) -> None:
     assert {key for key, origin in job.origins.items() if origin.source == "default"} == {
         "api.allow_unknown_fields",
         "input.previous",
+        "verify.credential_failures",
         "verify.deadline",
         "verify.poll",
         "secrets.allow_short",
@@ -94,7 +95,7 @@ def test_defaults_are_the_contracts(tmp_path: Path) -> None:
     assert job.limits == Limits(rate=Rate(count=5, unit_s=1), concurrency=8, timeout_s=30.0, attempts=5)
     assert job.guard == Guard(max_failed=Threshold(share=0.01), min_tried=20)
     assert (job.transport, job.on_drift, job.window, job.waves) == ("httpx", "skip", None, ())
-    assert job.verify == VerifySpec(connection_test="off", deadline_s=300.0, poll_s=5.0)
+    assert job.verify == VerifySpec(connection_test="off", deadline_s=300.0, poll_s=5.0, credential_failures=3)
     assert (job.patch, job.expect) == ((), {})
     assert (job.per_recipient.in_flight, job.per_recipient.unverified) == (None, None)
     assert job.folder == tmp_path
@@ -139,6 +140,7 @@ old_password = "postgres.password_auth.password"
 [verify]
 connection_test = "both"
 deadline = "90s"
+credential_failures = 7
 poll = "250ms"
 [limits.per_recipient]
 in_flight = 2
@@ -146,7 +148,7 @@ unverified = 5
 """
     job = load(tmp_path, SMALLEST + more)
     assert job.input.previous == {"old_name": "name", "old_password": "postgres.password_auth.password"}
-    assert job.verify == VerifySpec(connection_test="both", deadline_s=90.0, poll_s=0.25)
+    assert job.verify == VerifySpec(connection_test="both", deadline_s=90.0, poll_s=0.25, credential_failures=7)
     assert (job.per_recipient.in_flight, job.per_recipient.unverified) == (2, 5)
 
 
@@ -330,6 +332,7 @@ WRONG: Final = [
     ("[guard]\nmin_tried = «9007199254740993»", "BP105", "share"),
     ("[verify]\nconnection_test = «'always'»", "BP105", "before"),
     ("[verify]\ndeadline = «'0s'»", "BP105", "5m"),
+    ("[verify]\ncredential_failures = «0»", "BP105", "one passed"),
     ("[verify]\ndeadline = «5»", "BP114", "5m"),
     ("[verify]\npoll = «'1ms'»", "BP105", "100ms"),
     ("[verify]\npoll = «'11m'»", "BP105", "10m"),
@@ -457,6 +460,7 @@ FITS: Final = {
     "guard.min_tried": {"5"},
     "limits.per_recipient.in_flight": {"5"},
     "limits.per_recipient.unverified": {"5"},
+    "verify.credential_failures": {"5"},
     "secrets.allow_short": {"true"},
     "secrets.exec_env": {'["x"]'},
 }
