@@ -131,7 +131,7 @@ def test_a_kill_between_the_last_outcome_and_the_report(bench: Bench) -> None:
 
 def test_a_kill_while_seeding_leaves_nothing_to_resume(bench: Bench) -> None:
     """The run never began: status says so, resume refuses with exit 2, and nothing was sent."""
-    fleet = fleet_of(60_000)
+    fleet = fleet_of(20_000)
     with serving(fleet) as server:
         child = bench.start("run", bench.renaming(fleet, server.url, rate="10000/s"), "--yes")
         until(lambda: child.gone or any((run / "ledger.sqlite.seeding").exists() for run in bench.runs))

@@ -18,7 +18,12 @@ LATENCY_S = 0.4
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)], ids=lambda x: str(int(x))
+    ("number", "code"),
+    [
+        pytest.param(signal.SIGINT, 130, id="INT"),
+        pytest.param(signal.SIGTERM, 143, id="TERM"),
+        pytest.param(signal.SIGHUP, 143, id="HUP", marks=pytest.mark.long),
+    ],
 )
 def test_the_first_signal_drains(bench: Bench, number: signal.Signals, code: int) -> None:
     """What is in flight is waited for, nothing is sent later than 100 ms after it, and the way on is named."""
