@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 from typing import TextIO
 
 from bulkpatch.cli.app import COMMANDS, build, help_text, nearest
@@ -14,9 +15,9 @@ def main() -> None:
     """The program. Ends the process with one of the contract's exit codes."""
     _stand_in()
     code = _carried_out(sys.argv[1:])
-    for stream in (sys.stdout, sys.stderr):
-        _let_go(stream)
-    sys.exit(code)
+    whole = _let_go(sys.stdout)
+    _let_go(sys.stderr)
+    sys.exit(code if whole else code or ExitCode.LEDGER)
 
 
 def _stand_in() -> None:
@@ -28,14 +29,18 @@ def _stand_in() -> None:
             os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that has no arrow gets a question mark
 
 
-def _let_go(stream: TextIO) -> None:
-    """What nobody reads any more is dropped here, since Python would end with a code of its own for it."""
+def _let_go(stream: TextIO) -> bool:
+    """Drop what nobody reads any more, since Python would end with a code of its own for it. False: it was lost."""
     try:
         stream.flush()
-    except OSError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return isinstance(error, BrokenPipeError)
+    return True
 
 
 def _carried_out(argv: list[str]) -> int:

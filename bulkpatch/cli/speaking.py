@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from bulkpatch.errors import BulkpatchError, ExitCode, InvalidInput, Problem
+from bulkpatch.errors import BulkpatchError, ExitCode, InvalidInput, LedgerFailed, Problem
 
 PROBLEMS_SHOWN_MAX = 200
 """Problems that are shown one by one; beyond them they are counted by kind and column."""
 
 
 def say(*lines: str) -> None:
-    """Lines of the result. Who stops reading them is no error."""
-    with suppress(BrokenPipeError):
+    """Lines of the result. Who stops reading them is no error. Raises ``LedgerFailed`` if the disk is full or fails."""
+    try:
         for line in lines:
             print(line)  # noqa: T201  (this is where the program speaks)
+    except BrokenPipeError:
+        pass
+    except OSError as error:
+        code = "BP606" if error.errno == errno.ENOSPC else "BP607"
+        words = f"the result cannot be written: {os.strerror(error.errno or 0).lower()}"
+        raise LedgerFailed(code, words, hint="Write it elsewhere.") from None
 
 
 def tell(*lines: str) -> None:

@@ -303,6 +303,23 @@ def test_7_for_unknown_rows(bench: Bench) -> None:
     assert "unknown" in ended.err
 
 
+def test_8_for_a_result_that_finds_no_room(bench: Bench) -> None:
+    """A result that is cut off by a full disk is no success; one that a reader has enough of is."""
+    with Path("/dev/full").open("wb") as full:
+        assert bench.run("schema", "name", stdout=full).code == 8
+    read, write = os.pipe()
+    os.close(read)
+    assert bench.run("schema", "name", stdout=write).code == 0
+    os.close(write)
+
+
+def test_a_terminal_without_an_arrow(bench: Bench) -> None:
+    """What an old terminal cannot show becomes a question mark, and no error."""
+    job = bench.renaming(fleet_of(2), "http://127.0.0.1:9")
+    ended = bench.run("plan", job, "--offline", environ={"PYTHONIOENCODING": "latin-1"})
+    assert (ended.code, "2 rows ? 2 PATCH requests" in ended.out) == (0, True), ended.err
+
+
 NASTY: dict[str, tuple[bytes, bytes]] = {
     "bytes": (bytes(range(256)), b"destination_id,name\na,b\n"),
     "deep": (b"x = " + b"[" * 5000 + b"]" * 5000, b""),
