@@ -55,6 +55,15 @@ def test_retries_go_before_fresh_rows_when_they_are_due_the_earliest_first() -> 
     assert taken(waiting, 4.0) == [8]
 
 
+def test_a_retry_is_due_by_its_time_and_not_by_its_turn() -> None:
+    waiting = Queue()
+    waiting.retry(work(1), 0.5)
+    waiting.retry(work(2), 50.0)
+    assert waiting.wakes_at() == 0.5
+    assert taken(waiting, 0.5) == [1]
+    assert (waiting.wakes_at(), taken(waiting, 49.0)) == (50.0, [])
+
+
 def test_no_fresh_row_is_begun_while_ten_thousand_wait_for_another_attempt() -> None:
     assert RETRIES_MAX == 10_000
     waiting, late = queue(1), work(2)
@@ -84,6 +93,13 @@ def test_who_may_not_go_is_parked_under_the_reason_until_it_is_gone() -> None:
     assert [one.op.row for one in waiting.unpark(("even", 0))] == [4]
     assert [*waiting.unpark(("even", 0))] == []
     assert len(waiting) == 0
+
+
+def test_as_many_are_taken_out_as_asked_for_the_first_first() -> None:
+    waiting = queue(1, 2, 3, 4)
+    assert waiting.next(0.0, lambda _: "held") is None
+    assert [one.op.row for one in waiting.unpark("held", 3)] == [1, 2, 3]
+    assert len(waiting) == 1
 
 
 def test_a_dropped_row_is_kept_nowhere() -> None:

@@ -26,6 +26,8 @@ def test_a_recipient_has_no_more_in_flight_than_allowed() -> None:
     assert recipients.bars(of("other")) is None
     recipients.left(first)
     assert recipients.bars(third) is None
+    recipients.entered(third)
+    assert recipients.bars(first) == "r"
 
 
 def test_a_recipient_has_no_more_changed_and_unverified_than_allowed() -> None:

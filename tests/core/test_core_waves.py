@@ -27,6 +27,13 @@ def watching(**known: Any) -> WaveKeeper:
     return watched
 
 
+def test_a_wave_begins_without_a_word_and_is_no_other_than_it_says() -> None:
+    assert CANARY_MAX == 5
+    assert (keeper().reason, keeper().phase, keeper().looked) == ("", Phase.SENDING, False)
+    plain = WaveState(number=1, rows=1)
+    assert (plain.first, plain.last, plain.passed, plain.gate) == (False, False, False, Gate())
+
+
 # ── failures ─────────────────────────────────────────────────────────────────────────────────────
 
 
