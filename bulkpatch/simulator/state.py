@@ -41,8 +41,8 @@ class Fleet:
 
     ``vendors`` maps each id to its vendor. A destination is made when it is first touched, always the
     same for one seed. ``bad_ids``, and destinations that hold a value of ``bad_secrets``, fail their
-    connection tests and transfers. ``effects`` counts the PATCHes applied, by id; ``arrivals`` is kept
-    by the app. Raises ``ValueError`` for an unknown vendor.
+    connection tests and transfers; ``fading_ids`` do from their first PATCH on. ``effects`` counts the
+    PATCHes applied, by id; ``arrivals`` is kept by the app. Raises ``ValueError`` for an unknown vendor.
     """
 
     def __init__(  # noqa: PLR0913  (the settings of one thing, each by name)
@@ -54,6 +54,7 @@ class Fleet:
         transfer_s: float = TRANSFER_S,
         bad_ids: Iterable[str] = (),
         bad_secrets: Iterable[str] = (),
+        fading_ids: Iterable[str] = (),
     ) -> None:
         unknown = set(vendors.values()) - set(catalogue().vendors)
         if unknown:
@@ -65,6 +66,7 @@ class Fleet:
         self._transfers = Transfers(seed=seed, transfer_s=transfer_s)
         self._bad_ids = frozenset(bad_ids)
         self._bad_secrets = frozenset(bad_secrets)
+        self._fading_ids = frozenset(fading_ids)
         self._made_us = clock.wall_us()
         self._vendors = dict(vendors)
         self._ids = tuple(self._vendors)
@@ -210,7 +212,8 @@ class Fleet:
 
     def _broken(self, destination_id: str, settings: Settings) -> bool:
         held = (value for value in settings.hidden.values() if isinstance(value, str))
-        return destination_id in self._bad_ids or not self._bad_secrets.isdisjoint(held)
+        faded = destination_id in self._fading_ids and self.effects[destination_id] > 0
+        return faded or destination_id in self._bad_ids or not self._bad_secrets.isdisjoint(held)
 
 
 def fleet_for(operations: Iterable[Operation], *, seed: int, clock: Clock, **knobs: Any) -> Fleet:

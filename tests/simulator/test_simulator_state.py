@@ -282,6 +282,16 @@ def test_bad_credentials() -> None:
     assert "wrong-password" not in str(failed)
 
 
+def test_credentials_that_fade() -> None:
+    """A destination that passes its test fails it from its first PATCH on; others do not."""
+    ids = _fleet()[0].ids
+    fleet, _ = _fleet(fading_ids=[ids[0]])
+    for one in ids[:2]:
+        assert fleet.test(one, {"destination": {}}) == {"status": "success"}
+        fleet.patch(one, {"destination": {"name": "n"}})
+    assert [fleet.test(one, {"destination": {}})["status"] for one in ids[:2]] == ["error", "success"]
+
+
 def test_unknown_id() -> None:
     """An unknown id is 404 for every call."""
     fleet, _ = _fleet()
