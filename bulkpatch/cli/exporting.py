@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bulkpatch.cli.speaking import say, say_json
+from bulkpatch.cli.speaking import say, say_bytes, say_json
 from bulkpatch.report.credentials import Credentials, verified, with_credentials
 from bulkpatch.report.glance import rfc3339
 from bulkpatch.report.group import grouped, scan
@@ -22,8 +21,7 @@ def export_groups(outcomes: Path, by: Sequence[str], form: Form, *, credentials:
     table = scan(outcomes) if credentials is None else with_credentials(outcomes, credentials)
     made = export(grouped(table, by), form)
     if isinstance(made, bytes):
-        sys.stdout.buffer.write(made)
-        sys.stdout.buffer.flush()
+        say_bytes(made)
     else:
         say(made.rstrip("\n"))
     return 0

@@ -7,8 +7,8 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from bulkpatch.errors import BulkpatchError, ExitCode, InvalidInput, LedgerFailed, Problem
@@ -18,10 +18,24 @@ PROBLEMS_SHOWN_MAX = 200
 
 
 def say(*lines: str) -> None:
-    """Lines of the result. Who stops reading them is no error. Raises ``LedgerFailed`` if the disk is full or fails."""
-    try:
+    """Lines of the result."""
+    with _written():
         for line in lines:
             print(line)  # noqa: T201  (this is where the program speaks)
+
+
+def say_bytes(document: bytes) -> None:
+    """A result that is no text."""
+    with _written():
+        sys.stdout.buffer.write(document)
+        sys.stdout.buffer.flush()
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    """Who stops reading a result is no error. Raises ``LedgerFailed`` if the disk that it goes to is full or fails."""
+    try:
+        yield
     except BrokenPipeError:
         pass
     except OSError as error:
