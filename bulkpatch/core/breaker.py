@@ -69,8 +69,8 @@ class Breaker:
         """Opened for the last time: the run is to stop."""
         return self.openings >= OPENINGS_MAX
 
-    def record(self, now_s: float, *, good: bool) -> BreakerState | None:
-        """Count one answer. Returns the new state if it changed."""
+    def record(self, now_s: float, *, good: bool, bad_share: float = BAD_SHARE) -> BreakerState | None:
+        """Count one answer; ``bad_share`` of them bad opens it. Returns the new state if it changed."""
         if self.state is BreakerState.PROBING:
             return self._probed(now_s, good=good)
         if self.state is BreakerState.OPEN:
@@ -79,7 +79,7 @@ class Breaker:
             self._bad -= not self._answers[0]
         self._answers.append(good)
         self._bad += not good
-        if len(self._answers) >= MIN_ANSWERS and self._bad >= BAD_SHARE * len(self._answers):
+        if len(self._answers) >= MIN_ANSWERS and self._bad >= bad_share * len(self._answers):
             return self.open(now_s)
         return None
 

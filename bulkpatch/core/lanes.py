@@ -14,6 +14,9 @@ from collections.abc import Iterator
 from bulkpatch.core.breaker import BAD_SHARE, MIN_ANSWERS, WINDOW, Breaker, BreakerState
 from bulkpatch.model import Operation, PendingRow
 
+LANE_BAD_SHARE = 0.8
+"""Share of bad answers at which one lane of several opens. There are many lanes of few answers: where an API fails a
+quarter of all requests, at one half some lane of 25 opens by chance in every fourth run; at this in one of 200,000."""
 OTHERS_MIN = 5
 """Answers from other lanes than the worst that it takes to call it an outage."""
 _AUTH_DEPTH = 3
@@ -66,7 +69,8 @@ class Lanes:
         """
         if self.whole.state is BreakerState.OPEN:
             return None, self.whole.record(now_s, good=good)
-        changed = self.breaker(lane).record(now_s, good=good)
+        bad_share = LANE_BAD_SHARE if len(self._of) > 1 else BAD_SHARE
+        changed = self.breaker(lane).record(now_s, good=good, bad_share=bad_share)
         if self.whole.state is not BreakerState.CLOSED:
             return changed, self.whole.record(now_s, good=good)
         self._answers.append((lane, good))

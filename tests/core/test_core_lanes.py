@@ -50,6 +50,18 @@ def test_a_lane_is_the_vendor_and_the_way_of_signing_in(fields: tuple[str, ...],
     assert lane_of(*row(1, fields=fields, vendor=vendor)) == lane
 
 
+@pytest.mark.parametrize(("answers", "state"), [("a" * 5 + "A" * 15, CLOSED), ("a" * 4 + "A" * 16, OPEN)])
+def test_one_lane_of_several_opens_only_when_nearly_all_of_it_fails(answers: str, state: BreakerState) -> None:
+    """Of many lanes with few answers each, some has half of them bad by chance."""
+    assert told("b" + answers).breaker("a").state is state
+
+
+def test_the_only_lane_opens_at_half() -> None:
+    """It is the API as a whole, as far as anyone knows."""
+    assert told("a" * 11 + "A" * 9).breaker("a").state is CLOSED
+    assert told("a" * 10 + "A" * 10).breaker("a").state is OPEN
+
+
 def test_a_lane_that_fails_is_held_and_the_others_go_on() -> None:
     lanes = told("A" * 20 + "b" * 5)
     assert (lanes.breaker("a").state, lanes.breaker("b").state, lanes.whole.state) == (OPEN, CLOSED, CLOSED)
