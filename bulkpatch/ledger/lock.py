@@ -52,7 +52,7 @@ class RunLock:
     def _hold(self, descriptor: int) -> None:
         with disk_faults():
             if not _lock(descriptor):
-                holder = _holder(descriptor)
+                holder = _named(descriptor)
                 who = f"process {holder.pid} on {holder.host}" if holder else "another process"
                 raise Mismatch(
                     "BP601", f"{self._folder.name} is held by {who}", hint="Wait for it, or end it; then try again."
@@ -91,10 +91,33 @@ def read_holder(folder: Path) -> Holder | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _holder(descriptor) or Holder(pid=0, host="unknown")
+        return _named(descriptor) or Holder(pid=0, host="unknown")
     finally:
         os.close(descriptor)
     return None
+
+
+def _named(descriptor: int) -> Holder | None:
+    """Who holds the lock that is held. One that has just taken it is given time to write its name over an older one."""
+    holder = None
+    for _ in range(LOOKS_MAX):
+        holder = _holder(descriptor)
+        if holder is not None and _lives(holder):
+            break
+        os.sched_yield()
+    return holder
+
+
+def _lives(holder: Holder) -> bool:
+    """Whether the process is there; of another host's nothing is known."""
+    if holder.host == platform.node():
+        try:
+            os.kill(holder.pid, 0)
+        except (ProcessLookupError, OverflowError):
+            return False
+        except PermissionError:
+            return True
+    return True
 
 
 def _holder(descriptor: int) -> Holder | None:
