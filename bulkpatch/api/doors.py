@@ -14,6 +14,7 @@ from bulkpatch.api.options import Options, Plan
 from bulkpatch.api.pacing import fresh_pace
 from bulkpatch.api.session import Session, make_ready, who
 from bulkpatch.api.starting import (
+    another_input,
     ask_leave,
     begin,
     header_of,
@@ -29,7 +30,7 @@ from bulkpatch.api.starting import (
 )
 from bulkpatch.api.waves import states_of
 from bulkpatch.core.lifecycle import OPEN
-from bulkpatch.errors import Mismatch, Problem
+from bulkpatch.errors import InvalidInput, Mismatch, Problem
 from bulkpatch.job.seal import STDIN
 from bulkpatch.ledger.folder import list_runs, resolve_run
 from bulkpatch.ledger.lock import RunLock
@@ -119,7 +120,13 @@ def _run_plan(path: Path, options: Options) -> RunResult:
 
 def _resume_edited(ledger: Ledger, opened: Opened, options: Options) -> RunResult:
     """Go on with an edited input, as a new run of what is still to be sent. Raises ``Mismatch`` unless asked to."""
-    found, header = check_rows(opened), ledger.header()
+    header = ledger.header()
+    try:
+        found = check_rows(opened)
+    except InvalidInput as flaw:
+        if options.accept_input_changes:
+            raise
+        raise another_input(flaw) from None
     edit = compare_input(ledger, opened.rows)
     lines = "; ".join(edit.lines())
     if not options.accept_input_changes:

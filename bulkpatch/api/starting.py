@@ -228,9 +228,14 @@ def reopen(folder: Path, header: RunHeader, options: Options, *, with_key: bool 
         # The job is the one that was planned, so an input that no longer holds is not the one that did.
         if not error.code.startswith("BP2"):
             raise
-        hint = "Put the original back where it was."
-        why = f"{error.problems[0].place}: {error.message}".removeprefix(": ")
-        raise Mismatch("BP602", f"the input is not the one that was planned: {why}", hint=hint) from None
+        raise another_input(error) from None
+
+
+def another_input(flaw: InvalidInput) -> Mismatch:
+    """An input that held when it was planned and does not now, with its first flaw."""
+    why = f"{flaw.problems[0].place}: {flaw.message}".removeprefix(": ")
+    words = f"the input is not the one that was planned: {why}"
+    return Mismatch("BP602", words, hint="Put the original back where it was.")
 
 
 def same_input(opened: Opened, header: RunHeader, known: KnownRows) -> None:
