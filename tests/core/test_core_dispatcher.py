@@ -458,6 +458,16 @@ def test_only_a_throttle_holds_the_lane() -> None:
     assert bench.d.ready_at(bench.now) < 0.11
 
 
+def test_a_granted_request_holds_its_place_in_the_rate_until_it_is_known_when_it_left() -> None:
+    bench = Bench(rate="1/s")
+    bench.offer(*rows(2))
+    bench.pick()
+    bench.d.grant(0.0)
+    held = bench.d.ready_at(50.0)
+    bench.d.sent(50.0)
+    assert (held, bench.d.ready_at(50.0)) == (math.inf, pytest.approx(51.0, abs=0.01))
+
+
 def test_every_send_is_counted_and_every_grant_is_under_way_until_it_ends() -> None:
     bench = Bench()
     bench.offer(*rows(3))
@@ -937,6 +947,13 @@ def test_a_share_that_the_waves_gate_does_not_allow_stops_the_run_when_it_is_dra
     bench.d.close_wave(bench.now)
     words = "wave 1: 1 of 2 rows tried failed; its gate allows 40%"
     assert bench.stopped() == Stop(why=Why.GUARD, code="BP506", reason=words, exit_code=3)
+
+
+def test_a_wave_that_no_process_before_saw_drained_soaks_for_all_its_time() -> None:
+    bench = Bench()
+    bench.d.begin_wave(wave(soak_s=30.0))
+    bench.d.close_wave(100.0)
+    assert bench.d.wakes_at(100.0) == 130.0
 
 
 def test_a_gate_that_holds_is_waited_for_and_the_next_wave_is_fed() -> None:
