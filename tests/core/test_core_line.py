@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
-from core_rig import work
+from core_rig import row, work
 
 from bulkpatch.core.breaker import OPEN_S, OPENINGS_MAX
 from bulkpatch.core.credentials import Credentials
@@ -15,16 +16,19 @@ from bulkpatch.core.line import Line
 from bulkpatch.core.queueing import PARKED_MAX
 from bulkpatch.core.recipients import Recipients
 from bulkpatch.core.work import Work
-from bulkpatch.model import PerRecipient, Stage, Staging
+from bulkpatch.model import PerRecipient, SecretSlot, Stage, Staging, Verdict, VerdictKind
+
+TESTED = (Stage.PRETEST, Stage.PATCH)
+WRONG = Verdict(kind=VerdictKind.FINAL, code="BP421", message="the connection test failed", http_status=200)
 
 
 class Counter:
     """A line with what it stands behind, and what it let through."""
 
-    def __init__(self, *, in_flight: int | None = None, unverified: int | None = None) -> None:
+    def __init__(self, *, in_flight: int | None = None, unverified: int | None = None, cap: int | None = None) -> None:
         self.lanes = Lanes()
         self.recipients = Recipients(PerRecipient(in_flight=in_flight, unverified=unverified))
-        self.line = Line(self.lanes, self.recipients, Credentials(Staging()))
+        self.line = Line(self.lanes, self.recipients, Credentials(Staging(stages=TESTED, credential_failures=cap)))
 
     def next(self, now_s: float = 0.0) -> list[int]:
         """The rows that may go now; each takes its places."""
@@ -270,6 +274,47 @@ def test_what_will_start_by_itself_is_not_still(why: str) -> None:
     still.append(at.line.is_still)
     assert at.next(OPEN_S) == [1]
     assert [*still, at.line.is_still] == [True, False, True]
+
+
+# ── credentials ──────────────────────────────────────────────────────────────────────────────────
+
+
+def sharing(secret: str, name: str, numbers: Iterable[int]) -> list[Work]:
+    """Rows of one lane that set the same secret, which is tested first."""
+    slots = (SecretSlot(path=("password",), source=secret),)
+    pairs = [row(number) for number in numbers]
+    return [Work(replace(op, secrets=slots), one, attempts=5, stages=TESTED, lane=name) for op, one in pairs]
+
+
+def test_the_rows_of_a_credential_that_has_not_passed_wait_for_those_under_way() -> None:
+    """One goes for each that is settled without a word on the credential; rows without a secret wait for none."""
+    at = Counter(cap=1)
+    at.line.add(sharing("env:PW", "a", [1, 2, 3]) + lane("a", [4]))
+    first, other = at.go()
+    assert (first.op.row, other.op.row) == (1, 4)
+    at.line.ended(first)
+    at.leave(first)
+    (second,) = at.go()
+    assert second.op.row == 2
+    at.leave(second)
+    assert at.next() == []
+    at.line.ended(second)
+    at.line.make_way(second)
+    assert at.next() == [3]
+
+
+def test_a_probe_is_no_row_of_a_credential_that_is_held() -> None:
+    """It is let go of, and the next of its lane is the probe."""
+    at = Counter(cap=1)
+    at.lanes.breaker("b").open(0.0)
+    at.line.add(sharing("env:PW", "b", [1, 2]) + lane("b", [3]) + sharing("env:PW", "a", [4]))
+    (tested,) = at.go()
+    assert tested.op.row == 4
+    assert at.line.heard(tested, WRONG) is not None
+    at.line.ended(tested)
+    at.leave(tested)
+    assert at.next(OPEN_S) == [3]
+    assert len(at.line) == 0
 
 
 # ── more rows than fit ───────────────────────────────────────────────────────────────────────────

@@ -94,6 +94,15 @@ def test_an_outcome_without_a_latency_adds_none(latency_us: int | None) -> None:
     assert tally.latency_ms(0.5) is None
 
 
+def test_a_percentile_leaves_the_slower_ones_out() -> None:
+    tally = Tally({})
+    for latency_us in [1000] * 9 + [900_000]:
+        tally.settle(outcome(RowState.ACCEPTED, latency_us=latency_us), copies=1)
+    assert tally.latency_ms(0.5) == pytest.approx(1.0, rel=0.05)
+    assert tally.latency_ms(0.9) == pytest.approx(1.0, rel=0.05)
+    assert tally.latency_ms(0.95) == pytest.approx(900.0, rel=0.05)
+
+
 @given(latencies=st.lists(st.integers(1, 10**9), min_size=1, max_size=50), share=st.sampled_from([0.0, 0.5, 0.95, 1.0]))
 def test_a_percentile_is_right_to_within_five_per_cent(latencies: list[int], share: float) -> None:
     """However the latencies lie, from a microsecond to a quarter of an hour."""
