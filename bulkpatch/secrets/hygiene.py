@@ -24,8 +24,10 @@ _PR_SET_DUMPABLE = 4
 QUIET_LOGGERS = (
     "asyncio",
     "azure",
+    "bcdocs",
     "botocore",
     "boto3",
+    "charset_normalizer",
     "google",
     "grpc",
     "h11",

@@ -151,6 +151,24 @@ def test_no_sdk_is_imported_before_its_scheme_is_read(tmp_path: Path) -> None:
     assert ran.stdout == "set()\n"
 
 
+def test_the_sdks_say_nothing_below_a_warning() -> None:
+    """Their debug lines hold bodies: each logger that they make, and those of the SDKs that are not installed here."""
+    program = (
+        "import logging; from bulkpatch.secrets.hygiene import harden_process\n"
+        "harden_process({})\n"
+        "import boto3, hvac, keyring, pyrage, requests, requests.adapters\n"
+        "boto3.Session().client('secretsmanager', region_name='eu-west-1').close()\n"
+        "logging.getLogger().setLevel(logging.DEBUG)\n"
+        "made = {name for name in logging.root.manager.loggerDict}\n"
+        "assert {'botocore.endpoint', 'urllib3.connectionpool', 'hvac.api'} <= made, made\n"
+        "made |= {'azure.identity', 'google.auth', 'grpc._channel', 'msal.token_cache', 'secretstorage.util'}\n"
+        "made -= {'concurrent', 'concurrent.futures'}  # Python's own, of a thread's failure\n"
+        "print(sorted(name for name in made if logging.getLogger(name).isEnabledFor(logging.INFO)))\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ran.stdout == "[]\n", ran.stderr
+
+
 def test_a_pace_holds_in_every_window() -> None:
     """Of 25 reads at ten in a second, from several threads, no eleven begin within one."""
     pace = Pace(ReadLimit(count=10, per_s=0.5), RealClock())
@@ -173,8 +191,8 @@ def test_a_pace_holds_in_every_window() -> None:
 
 
 def test_a_wait_for_the_pace_ends_with_the_run() -> None:
-    """An hour's limit does not keep the process from ending."""
-    pace = Pace(ReadLimit(count=1, per_s=3600.0), RealClock())
+    """A long wait does not keep the process from ending."""
+    pace = Pace(ReadLimit(count=1, per_s=20.0), RealClock())
     pace.take()
     told: list[str] = []
 
@@ -191,6 +209,18 @@ def test_a_wait_for_the_pace_ends_with_the_run() -> None:
     pace.stop()
     thread.join(5)
     assert told == ["the run ended before the store could be asked"]
+
+
+@pytest.mark.usefixtures("shop")
+def test_closing_the_resolver_ends_a_wait_for_the_pace(tmp_path: Path) -> None:
+    """The row that waited fails with a reason, and stays pending."""
+    resolver = resolver_of(tmp_path, {}, read_limits={"shop": ReadLimit(count=1, per_s=20.0)})
+    resolved(resolver, "shop:first")
+    closing = threading.Timer(0.3, resolver.close)
+    closing.start()
+    told = refusal(resolver, "shop:second")
+    closing.join()
+    assert told == "the run ended before the store could be asked"
 
 
 def test_a_pause_is_over_when_the_clock_says_so() -> None:
