@@ -243,6 +243,13 @@ def _result(session: Session, stop: Stop | None, snapshot: Snapshot) -> RunResul
     left = sum(counts.get(state, 0) for state in OPEN)
     snapshot = replace(snapshot, states={state: n for state, n in counts.items() if state not in OPEN and n})
     run_id, folder = ledger.header().run_id, str(session.folder)
+    if stop is None and left and not ledger.header().dry_run:
+        stop = Stop(
+            why=Why.HALT,
+            code="BP901",
+            reason=f"the run ended with {left:,} of its rows still open and no reason given",
+            exit_code=int(ExitCode.INTERNAL),
+        )
     if stop is None or not left:
         code = exit_code(counts)
         if ledger.header().dry_run:
