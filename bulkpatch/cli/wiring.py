@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Mapping
 from typing import Any, Final
@@ -62,14 +63,19 @@ def consent(sending: Sending, *, quiet: bool, simulate: bool = False, dry_run: b
             return
         expected = plan.job.name if plan.key_class == PRODUCTION else "yes"
         tell(f"Type {expected} to send {plan.sends} requests to {plan.base_url}:")
-        try:
-            answer = sys.stdin.readline().strip()
-        except KeyboardInterrupt:
-            answer = ""
-        if answer != expected:
+        if _typed() != expected:
             raise NotConfirmed("BP121", "not confirmed, so nothing was sent")
 
     return {"allow": allow, "confirm": confirm}
+
+
+def _typed() -> str:
+    """The line that is typed; nothing at ^C, which Polars' own handler would let a read sleep through."""
+    signal.siginterrupt(signal.SIGINT, True)  # noqa: FBT003  (it takes no name)
+    try:
+        return sys.stdin.readline().strip()
+    except KeyboardInterrupt:
+        return ""
 
 
 def _consents(sending: Sending, job_name: str, key_class: str) -> bool:
