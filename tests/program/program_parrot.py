@@ -47,6 +47,8 @@ class Parrot:
                 length = int(self.headers.get("Content-Length", 0))
                 came = {name.lower(): value for name, value in self.headers.items()}
                 asked = Asked(method=self.command, path=self.path, headers=came, body=self.rfile.read(length))
+                if len(asked.body) < length:
+                    return  # who asked was killed under way
                 is_write = self.command == "PATCH"
                 (parrot.asked if is_write else parrot.read).append(asked)
                 status, headers, body = (answer if is_write else reads)(asked)

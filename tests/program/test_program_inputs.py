@@ -57,7 +57,7 @@ def write_stdin(_: Bench, __: Sequence[str]) -> str:
 
 @pytest.mark.parametrize(
     "write",
-    [write_stdin, write_parquet, *(pytest.param(one, marks=pytest.mark.long) for one in (write_ndjson, write_glob))],
+    [write_stdin, *(pytest.param(one, marks=pytest.mark.long) for one in (write_parquet, write_ndjson, write_glob))],
 )
 def test_run_kill_resume(bench: Bench, write: Callable[[Bench, Sequence[str]], str]) -> None:
     """The rows stand in the report in the order of the input, each accepted; of standard input the copy goes on."""

@@ -51,7 +51,7 @@ def killed(bench: Bench, fleet: Fleet, child: Child, after_s: float, *, from_fir
 
 
 def check_sweep(  # noqa: PLR0913  (what a sweep is made of)
-    bench: Bench, *, seed: int, kills: int, faults: str, rows: int = 120, rate: int = 100
+    bench: Bench, *, seed: int, kills: int, faults: str, rows: int = 90, rate: int = 100
 ) -> None:
     """Run, kill, resume, kill, … until it is done, then hold ledger and report against the server."""
     chance = random.Random(seed)  # noqa: S311  (a fixed seed)
@@ -92,7 +92,9 @@ def check_story(fleet: Fleet, story: list[Kill], last: Ledger) -> None:
         assert end[one] <= last.intents[one]
 
 
-@pytest.mark.parametrize("faults", ["none", SHAKY], ids=["good", "shaky"])
+@pytest.mark.parametrize(
+    "faults", [pytest.param("none", id="good", marks=pytest.mark.long), pytest.param(SHAKY, id="shaky")]
+)
 def test_every_row_is_accepted_once_over_across_kills(bench: Bench, faults: str) -> None:
     """Three kills at moments that a seed chooses, over a good API and a shaky one."""
     check_sweep(bench, seed=11, kills=3, faults=faults)
