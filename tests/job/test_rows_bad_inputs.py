@@ -872,7 +872,7 @@ def test_row_64_a_key_file_as_an_object_of_ndjson_is_not_shown_either(tmp_path: 
 
 @each_format
 def test_row_65_a_reference_without_a_target_is_refused(tmp_path: Path, kind: str) -> None:
-    cells = ["env:", "fd:x", "exec:'", "vault:kv/x"]
+    cells = ["env:", "fd:x", "exec:'", "gcp-sm:projects/p/secrets/s"]
     table = {"destination_id": ["a", "b", "c", "d"], PASSWORD: cells}
     problems = problems_of(tmp_path, table, kind=kind)
     assert [(problem.code, problem.row) for problem in problems] == [
