@@ -485,7 +485,8 @@ CODES: dict[str, Explanation] = {
     "BP506": Explanation(
         "The gate of a wave did not hold",
         "More of the wave's rows failed than its gate allows; of a canary, none may.",
-        "Look at the failures before you resume: the rest of the fleet was not touched.",
+        "Mend the cause, then send the failed and the untouched rows as a new run, with its own waves: bulkpatch retry "
+        "RUN. A resume stops at the same gate again.",
     ),
     "BP507": Explanation(
         "Ended by a person",

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bulkpatch.errors import Broken, BulkpatchError, LedgerFailed
+from bulkpatch.errors import Broken, BulkpatchError, LedgerFailed, Mismatch
 
 
 def contradicted() -> Broken:
@@ -37,6 +37,8 @@ def translated(error: sqlite3.Error | OSError | UnicodeEncodeError | OverflowErr
         full = name == "SQLITE_FULL"
         if isinstance(error, sqlite3.IntegrityError):
             return contradicted()
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            return Mismatch("BP601", "another program reads the ledger", hint="Close it, then try again.")
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
             return LedgerFailed(
                 "BP605", "the ledger is damaged", hint="Restore it from a backup; it was left as it is."

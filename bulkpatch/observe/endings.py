@@ -8,6 +8,8 @@ from bulkpatch.observe.words import FAILED, count, duration, states
 
 _RETRIED = frozenset({RowState.REJECTED, RowState.EXHAUSTED, RowState.UNKNOWN})
 """What ``retry`` takes without being told."""
+_GATE_FAILED = "BP506"
+"""A wave that failed its gate stays failed: a resume would stop there again."""
 
 
 def ended_lines(result: RunResult) -> list[str]:
@@ -44,7 +46,9 @@ def _verdict(result: RunResult) -> str:
 def _next(result: RunResult) -> list[str]:
     held = {state for state, number in result.snapshot.states.items() if number}
     commands = []
-    if result.status != "finished":
+    if result.code == _GATE_FAILED:
+        commands.append((f"bulkpatch retry {result.run_id}", "sends failed and untouched rows, as a new run"))
+    elif result.status != "finished":
         commands.append((f"bulkpatch resume {result.run_id}", "goes on where it stopped"))
     elif held & _RETRIED:
         commands.append((f"bulkpatch retry {result.run_id}", "sends the failed rows again, as a new run"))

@@ -129,8 +129,10 @@ def read_destination(reply: Reply, destination_id: str) -> Answer:
     except _NotUnderstood as problem:
         return Answer(success=False, problem=str(problem))
     message = envelope.message or ""
-    if envelope.status != "success":
+    if envelope.status == "error":
         return Answer(success=False, message=message)
+    if envelope.status != "success":
+        return Answer(success=False, problem="a status that is neither success nor error", message=message)
     found = envelope.data and envelope.data.destination
     if not found or not found.id:
         return Answer(success=False, problem="no destination with an id in it", message=message)

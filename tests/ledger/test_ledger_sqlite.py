@@ -341,6 +341,8 @@ def sqlite_error(name: str, kind: type[sqlite3.Error] = sqlite3.OperationalError
         (OSError(errno.EDQUOT, "quota"), LedgerFailed, "BP606"),
         (OSError(errno.EIO, "input/output"), LedgerFailed, "BP607"),
         (sqlite_error("SQLITE_FULL"), LedgerFailed, "BP606"),
+        (sqlite_error("SQLITE_BUSY"), Mismatch, "BP601"),
+        (sqlite_error("SQLITE_LOCKED"), Mismatch, "BP601"),
         (sqlite_error("SQLITE_IOERR_FSYNC"), LedgerFailed, "BP607"),
         (sqlite_error("SQLITE_NOTADB", sqlite3.DatabaseError), LedgerFailed, "BP605"),
         (sqlite_error("SQLITE_CORRUPT", sqlite3.DatabaseError), LedgerFailed, "BP605"),

@@ -58,6 +58,13 @@ def test_a_run_that_was_stopped() -> None:
     ]
 
 
+def test_a_run_whose_wave_failed_its_gate() -> None:
+    """A resume would stop at the same gate, so it is not what is offered."""
+    lines = ended_lines(result(status="stopped", exit_code=3, snapshot=snapshot(), code="BP506", reason="1 of 1"))
+    assert lines[3] == f"  bulkpatch retry {RUN}   sends failed and untouched rows, as a new run"
+    assert not [line for line in lines if "resume" in line]
+
+
 def test_a_run_that_was_interrupted() -> None:
     """By a signal."""
     lines = ended_lines(result(status="interrupted", exit_code=130, snapshot=snapshot(states={}), code="BP503"))

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +80,16 @@ def test_a_canary_that_fails_its_verification_stops_with_one_destination_changed
 
 def test_a_canary_that_is_refused_stops_before_anything_is_changed(bench: Bench) -> None:
     fleet = fleet_of(40)
-    faults = FaultPlan(rejected=frozenset(fleet.ids[:1]))
-    with serving(fleet, faults) as server:
-        ran = bench.run("run", job(bench, fleet, server.url, WAVES + '[guard]\nmax_failed = "100%"\n'), "--yes")
-        assert (ran.code, changed(fleet)) == (3, 0)
+    path_of = partial(job, bench, fleet, more=WAVES + '[guard]\nmax_failed = "100%"\n')
+    with serving(fleet, FaultPlan(rejected=frozenset(fleet.ids[:1]))) as server:
+        ran = bench.run("run", path_of(server.url), "--yes")
+        assert (ran.code, changed(fleet), "bulkpatch retry" in ran.err) == (3, 0, True)
         again = bench.run("resume", "latest", "--yes")
         assert (again.code, changed(fleet)) == (3, 0)  # the canary still stands failed
+    with serving(fleet) as server:
+        mended = bench.run("retry", "latest", "--yes", "--base-url", server.url)
+    assert (mended.code, changed(fleet)) == (0, 40), mended.err
+    assert bench.outcomes()["wave"].to_list() == [1] + [2] * 4 + [3] * 35
 
 
 def test_rows_stand_in_the_waves_that_were_planned(bench: Bench) -> None:
