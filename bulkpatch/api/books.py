@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, assert_never
@@ -14,7 +13,7 @@ from bulkpatch.api.opened import open_job
 from bulkpatch.api.options import Options
 from bulkpatch.api.session import cells_of
 from bulkpatch.engine.asking import ControlAct, ControlReply, ControlRequest, ask
-from bulkpatch.errors import BulkpatchError, InvalidInput, Mismatch, Problem
+from bulkpatch.errors import InvalidInput, Mismatch, Problem
 from bulkpatch.ledger.folder import resolve_run
 from bulkpatch.ledger.lock import RunLock, read_holder
 from bulkpatch.ledger.opening import open_ledger
@@ -58,10 +57,7 @@ def credentials(run_name: str, options: Options) -> Credentials:
 
 
 def status(run_name: str, report_dir: Path) -> dict[str, Any]:
-    """Where a run stands: its ``run.json``, and who works on it now.
-
-    Of a run whose process is gone, the ledger counts the rows: ``run.json`` lags behind.
-    """
+    """Where a run stands: its ``run.json``, and who works on it now. Never touches the ledger."""
     folder = resolve_run(report_dir, run_name)
     holder = read_holder(folder)
     try:
@@ -71,10 +67,6 @@ def status(run_name: str, report_dir: Path) -> dict[str, Any]:
     if stands.get("state") == "running" and holder is None:
         stands["state"] = "ended without a word"
         stands["reason"] = f"its process is gone; resume it: bulkpatch resume {folder.name}"
-        with suppress(BulkpatchError), RunLock(folder):  # what run.json said last is shown where that fails
-            ledger = open_ledger(folder)
-            stands["counts"] = {state.value: number for state, number in ledger.counts().items() if number}
-            ledger.close()
     stands["holder"] = f"process {holder.pid} on {holder.host}" if holder else None
     stands["live"] = _live(folder) if holder else None
     stands["folder"] = str(folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections import Counter
@@ -130,18 +129,6 @@ def test_a_kill_between_the_last_outcome_and_the_report(bench: Bench) -> None:
     assert len(writes(fleet)) == sent
     assert bench.outcomes()["state"].to_list() == ["accepted"] * 5
     assert bench.stands()["state"] == "finished"
-
-
-def test_the_status_of_a_killed_run_is_the_ledgers(bench: Bench) -> None:
-    """``run.json`` is written about once a second, and lags behind; what is on the disk counts."""
-    fleet = fleet_of(200)
-    with serving(fleet) as server:
-        child = bench.start("run", bench.renaming(fleet, server.url, rate="40/s"), "--yes")
-        until(lambda: child.gone or len(writes(fleet)) >= 30)
-        child.kill()
-    counts = json.loads(bench.run("status", "latest", "-o", "json").out)["counts"]
-    assert counts["accepted"] == Counter(bench.ledger().states.values())["accepted"] >= 20
-    assert sum(counts.values()) == len(fleet.ids)
 
 
 def test_a_kill_while_seeding_leaves_nothing_to_resume(bench: Bench) -> None:
