@@ -153,7 +153,7 @@ def test_2_without_a_yes_on_a_terminal(bench: Bench) -> None:
         refused = interrupted(bench, "resume", "latest")
         assert (refused.code, len(writes(fleet)), len(bench.runs)) == (2, sent, 1)
         assert f"Type yes to send {left} requests" in refused.err
-        assert answered(bench, "yes", "resume", "latest").code == 0
+        assert answered(bench, "yes", "resume", "latest", "--rate", "50/s").code == 0
     check_renamed(fleet)
 
 

@@ -408,7 +408,7 @@ def test_a_planted_leak_is_seen(tmp_path: Path, kind: str, canary: str) -> None:
 def test_a_planted_leak_in_a_command_line_or_an_output_is_seen(bench: Bench) -> None:
     """What ``ps`` shows, of a child or of what it started, and what is said on either stream, even in part."""
     script = (
-        "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(1)', sys.argv[-1]])"
+        "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(0.5)', sys.argv[-1]])"
     )
     for part in (API_KEY, NASTY):
         outer = subprocess.Popen([sys.executable, "-c", script, part], stdout=subprocess.DEVNULL)
