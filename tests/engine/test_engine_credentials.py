@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 from engine_rig import Listed, Run, ScriptedApi, Told, accepts
 
@@ -38,7 +39,7 @@ class Secretive(Listed):
 
 def test_the_version_of_a_secret_is_on_record_before_it_leaves() -> None:
     """With the intent of each attempt that carries it, and of no other; where the store tells none, nothing is."""
-    kept: list[object] = []
+    kept: list[list[list[list[Any]]]] = []
 
     def script(request: Request) -> Told:
         kept.append([list(map(list, batch)) for batch in run.ledger.credential_rows()])
@@ -54,8 +55,8 @@ def test_the_version_of_a_secret_is_on_record_before_it_leaves() -> None:
         ("env:B", []),
         ("inline", []),
     ]
-    patched = [at for at, (_, request) in enumerate(run.api.asked) if request.method == "PATCH"]
-    assert [json.loads(kept[at][0][0][2]) != [] for at in patched[:1]] == [True]  # type: ignore[index]
+    first = next(at for at, (_, request) in enumerate(run.api.asked) if request.method == "PATCH")
+    assert json.loads(kept[first][0][0][2]) == [[".".join(PATH), "vault:a", "v7"]]
     assert "inline-value" not in repr(list(run.ledger.credential_rows()))
 
 
