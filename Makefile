@@ -1,5 +1,5 @@
 # Every target does its own set-up: Python 3.11+, pip and make are all a new machine needs.
-.PHONY: setup demo test test-all cover lint bench sim lock clean
+.PHONY: setup demo test test-all prove prove-all cover lint bench sim lock clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -22,6 +22,13 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+# Quick tier: what CI runs of the proofs. prove-all adds the sweeps of thousands.
+prove: setup
+	$(BIN)/python -m pytest -n $(WORKERS) --prove -m "proves and not long"
+
+prove-all: setup
+	$(BIN)/python -m pytest -n $(WORKERS) --prove -m proves
 
 test-all: setup
 	$(BIN)/python -m pytest -n $(WORKERS) -m ""

@@ -198,6 +198,7 @@ class Witness:
 # ── the tests ────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("G7")
 def test_references_over_an_api_that_echoes_a_kill_and_a_resume(bench: Bench) -> None:
     """Each scheme and canary, -vv, each form of echo, a kill in the middle, -v, reports, plans: nothing shows."""
     vault, witness = Vault(bench), Witness(bench)
