@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 import json
 import os
 import random
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Mapping
+import urllib.parse
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 
 import polars as pl
-
-from bulkpatch.secrets.encodings import encodings
 
 ASCII = "Zq7Wm2xK9vTb4NcR8yHd3GfJ6sLp1AeU"
 NASTY = "q\"a\\ss'é/+ &<wört"
@@ -36,11 +36,38 @@ PEM = pem()
 CANARIES = {"ascii": ASCII, "nasty": NASTY, "pem": PEM}
 
 
+def in_base64(offset: int) -> Callable[[str], bytes]:
+    """What is sure to stand in base64 of a text that holds the secret behind ``offset`` bytes."""
+
+    def encode(value: str) -> bytes:
+        whole = base64.b64encode(b"?" * offset + value.encode())
+        return whole[-(-offset * 8 // 6) : (offset + len(value.encode())) * 8 // 6]
+
+    return encode
+
+
+ENCODINGS: Mapping[str, Callable[[str], bytes]] = {
+    "raw": str.encode,
+    "json": lambda value: json.dumps(value)[1:-1].encode(),
+    "json-utf8": lambda value: json.dumps(value, ensure_ascii=False)[1:-1].encode(),
+    "url": lambda value: urllib.parse.quote(value, safe="").encode(),
+    "form": lambda value: urllib.parse.urlencode({"": value})[1:].encode(),
+    "html": lambda value: html.escape(value).encode(),
+    "repr": lambda value: repr(value)[1:-1].encode(),
+    "csv": lambda value: value.replace('"', '""').encode(),
+    "utf-16le": lambda value: value.encode("utf-16-le"),
+    "hex": lambda value: value.encode().hex().encode(),
+    **{f"base64+{offset}": in_base64(offset) for offset in range(3)},
+}
+"""The forms in which a secret may stand nowhere; written apart from the program's own list, which they check."""
+
+
 def needles() -> dict[bytes, str]:
     """Every byte string that may stand nowhere, and what it is."""
     found: dict[bytes, str] = {}
     for name, value in {**CANARIES, "key": API_KEY}.items():
-        found.update((form, f"{name} {encoding}") for form, encoding in encodings(value).items())
+        found.update((encode(value), f"{name} {encoding}") for encoding, encode in ENCODINGS.items())
+        found[repr(value.encode())[2:-1].encode()] = f"{name} repr of bytes"
     for name, value in (("ascii", ASCII), ("key", API_KEY)):
         raw = value.encode()
         found.update((raw[at : at + WINDOW], f"{name} part") for at in range(len(raw) - WINDOW + 1))
