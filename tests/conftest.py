@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from guarantees import GUARANTEES
 
-PROVES, CASES = "proves", "cases"
+PROVES, CASES, SAID = "proves", "cases", "said"
 
 
 @dataclass(kw_only=True)
@@ -29,10 +29,13 @@ class Proofs:
     """All of them, by guarantee and file."""
 
     found: defaultdict[tuple[str, str], Proof] = field(default_factory=lambda: defaultdict(Proof))
+    said: list[str] = field(default_factory=list)
 
     def add(self, report: pytest.TestReport) -> None:
         """One phase of one test. A failing set-up or tear-down is a violation too: nothing was shown."""
         told = dict(report.user_properties)
+        if report.when == "call" and SAID in told:
+            self.said.append(f"{report.nodeid.rpartition('/')[2]}: {told[SAID]}")
         for guarantee in str(told.get(PROVES, "")).split():
             proof = self.found[guarantee, Path(report.nodeid.partition("::")[0]).name]
             proof.seconds += report.duration
@@ -64,6 +67,12 @@ def cases(record_property: Callable[[str, object], None]) -> Callable[[int], Non
     return lambda count: record_property(CASES, count)
 
 
+@pytest.fixture
+def said(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Figures that a test measured and does not judge, for the end of the table."""
+    return lambda figures: record_property(SAID, figures)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """The table; a guarantee without a passing proof stands in it with none."""
     if not config.getoption("--prove"):
@@ -86,3 +95,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
                 red=one.violations > 0,
                 yellow=not one.tests or one.skipped > 0,
             )
+    for figures in proofs.said:
+        write(figures)
