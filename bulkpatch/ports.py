@@ -96,6 +96,18 @@ class ReadLedger(Protocol):
 class Ledger(ReadLedger, Protocol):
     """The durable truth about one run. One thread at a time calls it; what returned is on disk."""
 
+    def outcome_rows(
+        self, batch: int = 50_000, *, first: int = 1, last: int | None = None
+    ) -> Iterator[Sequence[OutcomeRow]]:
+        """Input rows ``first``…``last`` (None: to the end) in input order, in batches of at most ``batch``."""
+        ...
+
+    def credential_rows(
+        self, batch: int = 50_000, *, first: int = 1, last: int | None = None
+    ) -> Iterator[Sequence[CredentialRow]]:
+        """Those of them that have secrets."""
+        ...
+
     def commit(self, records: Sequence[Record]) -> None:
         """Make all of ``records`` durable, in order, or none. A second outcome for a row is refused."""
         ...

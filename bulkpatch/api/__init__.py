@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Any
 from bulkpatch.api.options import Options, Plan
 
 if TYPE_CHECKING:
-    from bulkpatch.api.books import control, credentials, rebuild_report, status, story
+    from bulkpatch.api.books import control, credentials, rebuild_report, status
     from bulkpatch.api.doors import RETRIED, check, plan, resume, retry, run
     from bulkpatch.api.reconciling import reconcile
     from bulkpatch.api.reversing import reverse
+    from bulkpatch.api.telling import Story, story
     from bulkpatch.engine.asking import ControlAct
     from bulkpatch.ledger.folder import list_runs
 
 _HOMES = {
     "bulkpatch.api.doors": ("RETRIED", "check", "plan", "resume", "retry", "run"),
-    "bulkpatch.api.books": ("control", "credentials", "rebuild_report", "status", "story"),
+    "bulkpatch.api.books": ("control", "credentials", "rebuild_report", "status"),
     "bulkpatch.api.reconciling": ("reconcile",),
     "bulkpatch.api.reversing": ("reverse",),
     "bulkpatch.engine.asking": ("ControlAct",),
+    "bulkpatch.api.telling": ("Story", "story"),
     "bulkpatch.ledger.folder": ("list_runs",),
 }
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "ControlAct",
     "Options",
     "Plan",
+    "Story",
     "check",
     "control",
     "credentials",

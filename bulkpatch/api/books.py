@@ -1,23 +1,20 @@
-"""What can be asked about runs: where they stand, what happened to a row, the report once more."""
+"""What can be asked about runs: where they stand, the report once more, and how to steer them."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, assert_never
+from typing import Any, Final
 
 from bulkpatch.api.opened import open_job
 from bulkpatch.api.options import Options
 from bulkpatch.api.session import cells_of
 from bulkpatch.engine.asking import ControlAct, ControlReply, ControlRequest, ask
-from bulkpatch.errors import InvalidInput, Mismatch, Problem
+from bulkpatch.errors import InvalidInput, Mismatch
 from bulkpatch.ledger.folder import resolve_run
 from bulkpatch.ledger.lock import RunLock, read_holder
 from bulkpatch.ledger.opening import open_ledger
-from bulkpatch.model import Intent, Outcome, Passed, RowEvent, Setback, Settlement, Sight
 from bulkpatch.report.credentials import Credentials, credential_table
 from bulkpatch.report.write import ReportFiles, write_report
 from bulkpatch.secrets.redaction import LiveRedactor
@@ -80,46 +77,6 @@ def _live(folder: Path) -> dict[str, Any] | None:
         return dict(ask(folder, request, timeout_s=LIVE_S_MAX).details)
     except Mismatch:
         return None
-
-
-def story(run_name: str, destination_id: str, report_dir: Path) -> Sequence[str]:
-    """All that happened to one destination in a run, in order, in lines."""
-    folder = resolve_run(report_dir, run_name)
-    with RunLock(folder):
-        ledger = open_ledger(folder)
-        told = ledger.story(destination_id)
-        ledger.close()
-    if not told:
-        raise InvalidInput([Problem(code="BP120", message=f"no row of {folder.name} has this id")])
-    return [line for row, events in told for line in (f"row {row}  {destination_id}", *map(_event_line, events))]
-
-
-def _event_line(event: RowEvent) -> str:
-    at = datetime.fromtimestamp(event.at_us / 1e6, UTC).strftime("%H:%M:%S.%f")[:-3]
-    match event:
-        case Sight():
-            return f"  {at}  seen: {_seen(event)}"
-        case Settlement():
-            return f"  {at}  settled later: {event.state}: {event.code} {event.error or ''}".rstrip()
-        case _:
-            head = f"  {at}  attempt {event.attempt}  {event.stage}"
-    match event:
-        case Passed():
-            return f"{head}  passed" + (f": {event.code}" if event.code else "")
-        case Intent():
-            return f"{head}  about to be sent"
-        case Setback():
-            return f"{head}  {event.code} {event.error}; waits {event.wait_us / 1e6:.2f} s"
-        case Outcome():
-            return f"{head}  {event.state}" + (f": {event.code} {event.error}" if event.code else "")
-        case _:
-            assert_never(event)
-
-
-def _seen(sight: Sight) -> str:
-    if not sight.found:
-        return "nothing is known of it" if sight.found is None else "there is no such destination"
-    return f"vendor {sight.vendor}, recipient {sight.recipient_id}, updated {sight.updated_at}"
 
 
 def control(act: ControlAct, run_name: str, report_dir: Path, *, actor: str, argument: str = "") -> ControlReply:

@@ -131,9 +131,10 @@ class MemoryLedger:
             if row.lead is None and (fate := facts.fate(row)).outcome is None and wave in {None, facts.wave(row)}
         ]
 
-    def _between(self, first: int, last: int) -> Iterator[SeedRow]:
+    def _between(self, first: int, last: int | None) -> Iterator[SeedRow]:
         numbers = self._numbers
-        return (self._facts.rows[one] for one in numbers[bisect_left(numbers, first) : bisect_right(numbers, last)])
+        end = len(numbers) if last is None else bisect_right(numbers, last)
+        return (self._held.rows[one] for one in numbers[bisect_left(numbers, first) : end])
 
     def sights_between(self, first: int, last: int) -> Mapping[int, Sight]:
         """See ports.Ledger."""
@@ -200,16 +201,20 @@ class MemoryLedger:
         """See ports.Ledger."""
         return list(self._held.acts)
 
-    def outcome_rows(self, batch: int = 50_000) -> Iterator[Sequence[OutcomeRow]]:
+    def outcome_rows(
+        self, batch: int = 50_000, *, first: int = 1, last: int | None = None
+    ) -> Iterator[Sequence[OutcomeRow]]:
         """See ports.Ledger."""
-        rows = list(self._held.rows.values())
+        rows = list(self._between(first, last))
         for start in range(0, len(rows), batch):
             facts = self._held
             yield [_outcome_row(row, facts.fate(row), facts.wave(row)) for row in rows[start : start + batch]]
 
-    def credential_rows(self, batch: int = 50_000) -> Iterator[Sequence[CredentialRow]]:
+    def credential_rows(
+        self, batch: int = 50_000, *, first: int = 1, last: int | None = None
+    ) -> Iterator[Sequence[CredentialRow]]:
         """See ports.Ledger."""
-        named = [(row, row.credential) for row in self._held.rows.values() if row.credential is not None]
+        named = [(row, row.credential) for row in self._between(first, last) if row.credential is not None]
         for start in range(0, len(named), batch):
             facts = self._held
             yield [

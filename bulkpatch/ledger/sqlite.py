@@ -45,6 +45,8 @@ _INSERTS: Mapping[type[Any], str] = {
     Settlement: "INSERT INTO settlement VALUES (?, ?, ?, ?, ?, ?)",
     Act: "INSERT INTO act (at_us, kind, actor, detail) VALUES (?, ?, ?, ?)",
 }
+ROW_MAX = 2**63 - 1
+"""The greatest number that SQLite holds: past every row."""
 _COLUMNS = {kind: tuple(column.name for column in fields(kind)) for kind in _INSERTS}
 
 
@@ -136,17 +138,21 @@ class SqliteLedger:
             found = self._db.execute("SELECT at_us, kind, actor, detail FROM act ORDER BY id")
             return [Act(at_us=at_us, kind=kind, actor=actor, detail=detail) for at_us, kind, actor, detail in found]
 
-    def outcome_rows(self, batch: int = 50_000) -> Iterator[Sequence[OutcomeRow]]:
+    def outcome_rows(
+        self, batch: int = 50_000, *, first: int = 1, last: int | None = None
+    ) -> Iterator[Sequence[OutcomeRow]]:
         """See ports.Ledger."""
         with disk_faults():
-            cursor = self._read("outcome_rows")
+            cursor = self._read("outcome_rows", first=first, last=ROW_MAX if last is None else last)
             while lines := cursor.fetchmany(batch):
                 yield [OutcomeRow(*line) for line in lines]
 
-    def credential_rows(self, batch: int = 50_000) -> Iterator[Sequence[CredentialRow]]:
+    def credential_rows(
+        self, batch: int = 50_000, *, first: int = 1, last: int | None = None
+    ) -> Iterator[Sequence[CredentialRow]]:
         """See ports.Ledger."""
         with disk_faults():
-            cursor = self._read("credential_rows")
+            cursor = self._read("credential_rows", first=first, last=ROW_MAX if last is None else last)
             while lines := cursor.fetchmany(batch):
                 yield [CredentialRow(*line) for line in lines]
 

@@ -16,7 +16,7 @@ from bulkpatch import api
 from bulkpatch.errors import ExitCode, InvalidInput, KeyRefused, Mismatch
 from bulkpatch.ledger.lock import RunLock
 from bulkpatch.ledger.opening import open_ledger
-from bulkpatch.model import Rate, RunResult
+from bulkpatch.model import Rate, RunResult, Settlement
 from bulkpatch.simulator.faults import Mishap
 from bulkpatch.simulator.server import SimulatorServer
 from bulkpatch.simulator.state import Fleet
@@ -109,7 +109,9 @@ def test_a_run_without_doubt_ends_as_if_no_answer_was_lost(
     assert stands["leak_check"]["hits"] == 0
     assert (Path(result.folder) / "failures.csv").read_text().count("\n") == 1
     assert "DONE: all 3 rows" in (Path(result.folder) / "summary.md").read_text()
-    assert "settled later: accepted: BP424" in api.story(result.run_id, fleet.ids[0], bench.reports)[-1]
+    (row,) = api.story(result.run_id, fleet.ids[0], bench.reports).rows
+    assert isinstance(row.events[-1], Settlement)
+    assert (row.state, row.events[-1].code) == ("accepted", "BP424")
 
 
 def test_rows_that_were_not_applied_are_failed_rows(bench: Bench) -> None:

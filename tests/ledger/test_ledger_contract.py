@@ -550,6 +550,17 @@ def test_outcome_rows_come_in_batches_and_in_input_order(book: Ledger, batch: in
     assert [row.row for rows in batches for row in rows] == list(range(1, 21))
 
 
+def test_a_range_of_rows_is_read_alone(book: Ledger) -> None:
+    everything = [row for rows in book.outcome_rows() for row in rows]
+    for first, last in ((1, 1), (3, 5), (20, 99), (21, 99)):
+        assert [row for rows in book.outcome_rows(first=first, last=last) for row in rows] == everything[
+            first - 1 : last
+        ]
+        named = [row for rows in book.credential_rows() for row in rows if first <= row.row <= last]
+        assert [row for rows in book.credential_rows(first=first, last=last) for row in rows] == named
+    assert [row for rows in book.outcome_rows(first=19) for row in rows] == everything[18:]
+
+
 def test_a_story_is_told_in_order(book: Ledger) -> None:
     """Attempt by attempt, each with its answer, however the commits fell; every detail comes back."""
     told: list[Record] = [

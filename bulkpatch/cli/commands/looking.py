@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from bulkpatch import api
 from bulkpatch.cli.settings import ENVIRON, Common, report_dir
 from bulkpatch.cli.speaking import say, say_json, tell
+from bulkpatch.cli.stories import story_json, story_lines
 from bulkpatch.cli.wiring import options_of
 from bulkpatch.errors import CODES, InvalidInput, Problem
 
@@ -102,7 +103,13 @@ def report(
     return 0
 
 
-def explain(what: str, row: str = "", *, common: Common = _COMMON) -> int:
+def explain(
+    what: str,
+    row: str = "",
+    *,
+    output: Annotated[Form, Parameter(alias="-o", help="Form of the result.")] = "text",
+    common: Common = _COMMON,
+) -> int:
     """What an error code means, or the whole story of one destination in a run.
 
     Parameters
@@ -117,9 +124,16 @@ def explain(what: str, row: str = "", *, common: Common = _COMMON) -> int:
         if code not in CODES:
             raise InvalidInput([Problem(code="BP120", message=f"no error code {what}", hint="Codes look like BP402.")])
         found = CODES[code]
+        if output == "json":
+            say_json("bulkpatch.code/1", {"code": code, "title": found.title, "cause": found.cause, "fix": found.fix})
+            return 0
         say(f"{code}  {found.title}", "", f"cause  {found.cause}", f"fix    {found.fix}")
         return 0
-    say(*api.story(what, row, report_dir(common, ENVIRON)))
+    told = api.story(what, row, report_dir(common, ENVIRON))
+    if output == "json":
+        say_json("bulkpatch.story/1", story_json(told))
+    else:
+        say(*story_lines(told))
     return 0
 
 

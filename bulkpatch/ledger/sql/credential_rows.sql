@@ -1,4 +1,4 @@
--- One line an input row with secrets, in input order, with the versions that its last PATCH carried, by path.
+-- One line an input row of a range that has secrets, in input order, with the versions that its last PATCH carried, by path.
 SELECT r.row,
        r.credential,
        (SELECT json_group_array(json_array(v.path, v.reference, v.version))
@@ -10,5 +10,5 @@ SELECT r.row,
                                                    AND s.attempt = i.attempt AND s.withdrawn))
               ORDER BY v.path) v)
 FROM row r
-WHERE r.credential IS NOT NULL
+WHERE r.credential IS NOT NULL AND r.row BETWEEN :first AND :last
 ORDER BY r.row

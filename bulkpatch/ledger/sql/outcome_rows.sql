@@ -1,4 +1,4 @@
--- One line an input row, in input order; a follower carries what its lead met. What was settled later wins.
+-- One line an input row of a range, in input order; a follower carries what its lead met. What was settled later wins.
 SELECT r.row,
        r.destination_id,
        COALESCE(t.state, o.state,
@@ -28,4 +28,5 @@ LEFT JOIN outcome o ON o.row = COALESCE(r.lead, r.row)
 LEFT JOIN settlement t ON t.row = COALESCE(r.lead, r.row)
 LEFT JOIN setback b ON o.row IS NULL AND b.row = COALESCE(r.lead, r.row) AND NOT b.withdrawn
      AND b.attempt = (SELECT MAX(s.attempt) FROM setback s WHERE s.row = b.row AND NOT s.withdrawn)
+WHERE r.row BETWEEN :first AND :last
 ORDER BY r.row
