@@ -9,6 +9,7 @@ from bulkpatch.api.options import Options, Plan
 
 if TYPE_CHECKING:
     from bulkpatch.api.books import control, credentials, rebuild_report, status
+    from bulkpatch.api.diagnosing import Finding, diagnose
     from bulkpatch.api.doors import RETRIED, check, plan, resume, retry, run
     from bulkpatch.api.reconciling import reconcile
     from bulkpatch.api.reversing import reverse
@@ -22,18 +23,21 @@ _HOMES = {
     "bulkpatch.api.reconciling": ("reconcile",),
     "bulkpatch.api.reversing": ("reverse",),
     "bulkpatch.engine.asking": ("ControlAct",),
+    "bulkpatch.api.diagnosing": ("Finding", "diagnose"),
     "bulkpatch.api.telling": ("Story", "story"),
     "bulkpatch.ledger.folder": ("list_runs",),
 }
 __all__ = [
     "RETRIED",
     "ControlAct",
+    "Finding",
     "Options",
     "Plan",
     "Story",
     "check",
     "control",
     "credentials",
+    "diagnose",
     "list_runs",
     "plan",
     "rebuild_report",

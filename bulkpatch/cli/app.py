@@ -37,6 +37,7 @@ _COMMANDS = (
     ("schema", "learning:schema", _LEARN, "The API's fields, their types, and which are secret."),
     ("init", "learning:init", _LEARN, "Write a job and a sample input to start from."),
     ("config", "learning:config", _LEARN, "Every setting in force, and where it comes from."),
+    ("doctor", "diagnosing:doctor", _LEARN, "Look at machine, settings and the way to the API, before a run does."),
     ("sim", "simulating:sim", _LEARN, "Serve a simulated API on this machine."),
     ("demo", "simulating:demo", _LEARN, "A fleet update with faults, a kill and a resume, on the simulator."),
 )

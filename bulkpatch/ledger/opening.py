@@ -16,6 +16,8 @@ from bulkpatch.ledger.sqlite import SqliteLedger
 from bulkpatch.ledger.statements import migrations
 from bulkpatch.model import RunHeader, SeedRow
 
+SQLITE_VERSION = sqlite3.sqlite_version
+"""Of the library that writes the ledger."""
 FILE = "ledger.sqlite"
 SEEDING = "ledger.sqlite.seeding"
 APPLICATION_ID = 0x62706C31  # "bpl1"
