@@ -38,6 +38,7 @@ _COMMANDS = (
     ("init", "learning:init", _LEARN, "Write a job and a sample input to start from."),
     ("config", "learning:config", _LEARN, "Every setting in force, and where it comes from."),
     ("doctor", "diagnosing:doctor", _LEARN, "Look at machine, settings and the way to the API, before a run does."),
+    ("completion", "completing:completion", _LEARN, "Print what lets bash, zsh or fish complete commands and run ids."),
     ("sim", "simulating:sim", _LEARN, "Serve a simulated API on this machine."),
     ("demo", "simulating:demo", _LEARN, "A fleet update with faults, a kill and a resume, on the simulator."),
 )
@@ -74,5 +75,5 @@ def help_text() -> str:
     lines = ["Usage: bulkpatch COMMAND [ARGUMENTS]", "", ABOUT]
     for group in (_PLAN, _SEND, _STEER, _LOOK, _LEARN):
         lines += ["", f"{group}:"]
-        lines += [f"  {name:<9}  {words}" for name, _, among, words in _COMMANDS if among == group]
+        lines += [f"  {name:<10}  {words}" for name, _, among, words in _COMMANDS if among == group]
     return "\n".join([*lines, "", "bulkpatch COMMAND --help shows the options of a command."])
