@@ -20,7 +20,7 @@ from bulkpatch.simulator.server import SimulatorServer
 from bulkpatch.simulator.state import Fleet
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/operating.md")
+PAGES = ("README.md", "docs/operating.md", "docs/library.md")
 KEY = "sk_staging_0123456789"
 IDS = ("dest-0001", "dest-0002")
 _BLOCK = re.compile(r"(?:`([\w.-]+)`[^\n]*\n\n)?```(\w+)\n(.*?)```", re.DOTALL)
@@ -70,6 +70,17 @@ def test_every_shell_block_runs(page: str, text: str, world: dict[str, str], tmp
     assert ran.returncode == 0, ran.stderr
 
 
+@pytest.mark.parametrize("text", [text for _, _, text in blocks("python")], ids=ids("python"))
+def test_every_program_runs(text: str, world: dict[str, str], tmp_path: Path) -> None:
+    """As it stands, beside job and input of the README, without a warning; the address is in the job."""
+    job = tmp_path / "rename.toml"
+    job.write_text(f'{job.read_text()}\n[api]\nbase_url = "{world["BULKPATCH_BASE_URL"]}"\n')
+    command = [sys.executable, "-W", "error", "-c", text]
+    ran = subprocess.run(command, cwd=tmp_path, env=world, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout
+
+
 @pytest.mark.parametrize("text", [text for _, _, text in blocks("toml")], ids=ids("toml"))
 def test_every_part_of_a_job_holds(text: str, tmp_path: Path) -> None:
     """A block that is no whole job holds in one."""
@@ -82,6 +93,7 @@ def test_the_pages_show_jobs_data_and_commands() -> None:
     """So that the tests above have something to run."""
     assert len(list(blocks("sh"))) >= 3
     assert len(list(blocks("toml"))) >= 6
+    assert len(list(blocks("python"))) >= 3
     assert len(list(blocks("csv"))) == 1
 
 
