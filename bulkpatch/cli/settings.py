@@ -40,6 +40,9 @@ class Common:
     limit: Annotated[int | None, Parameter(help="Take only the first N rows.")] = None
     report_dir: Annotated[Path | None, Parameter(help="Where run folders lie (default: reports).")] = None
     progress: Annotated[Literal["live", "plain", "none"] | None, Parameter(help="How progress is shown.")] = None
+    metrics_file: Annotated[Path | None, Parameter(help="OpenMetrics file, replaced each second.")] = None
+    metrics_port: Annotated[int | None, Parameter(help="Serve the same on 127.0.0.1.")] = None
+    otel: Annotated[bool, Parameter(negative="", help="Export OpenTelemetry spans.")] = False
     quiet: Annotated[bool, Parameter(alias="-q", negative="", help="Say the verdict only.")] = False
     verbose: Annotated[int, Parameter(alias="-v", count=True, help="Log more; -vv logs every request.")] = 0
     skip_blank_lines: Annotated[bool, Parameter(negative="", help="Pass over empty lines of the input.")] = False

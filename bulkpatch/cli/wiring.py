@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from bulkpatch.api import Options, Plan
 from bulkpatch.cli.settings import CLOCK, DRAW, ENVIRON, Common, Sending, rate_of, report_dir, settings_of
 from bulkpatch.cli.showing import plan_lines
 from bulkpatch.cli.speaking import tell
-from bulkpatch.errors import NotConfirmed
+from bulkpatch.errors import InvalidInput, NotConfirmed, Problem
 from bulkpatch.job.spec import Job
+from bulkpatch.observe.many import Observers
 from bulkpatch.ports import Observer, Redactor
 
 PRODUCTION: Final = "production"
@@ -21,12 +22,13 @@ PRODUCTION: Final = "production"
 
 def options_of(common: Common, sending: Sending | None = None, **more: Any) -> Options:
     """What the flags and the environment say, as the library takes it."""
+    watchers = watchers_of(common) if sending is not None else ()
 
     def observe(redactor: Redactor) -> Observer:
         from bulkpatch.observe.progress import choose  # noqa: PLC0415  (rich is for those who look)
 
         mode = "none" if common.quiet else common.progress
-        return choose(mode, sys.stderr, ENVIRON, clock=CLOCK, redactor=redactor)
+        return Observers(choose(mode, sys.stderr, ENVIRON, clock=CLOCK, redactor=redactor), *watchers)
 
     return Options(
         clock=CLOCK,
@@ -45,6 +47,25 @@ def options_of(common: Common, sending: Sending | None = None, **more: Any) -> O
         concurrency=sending.concurrency if sending is not None else None,
         **more,
     )
+
+
+def watchers_of(common: Common) -> Sequence[Observer]:
+    """Who else is told, besides log and screen. Raises ``InvalidInput`` (BP126) where an extra or a port is missing."""
+    found: list[Observer] = []
+    try:
+        if common.metrics_file is not None or common.metrics_port is not None:
+            from bulkpatch.observe.metrics import Metrics  # noqa: PLC0415  (an extra)
+
+            found.append(Metrics(file=common.metrics_file, port=common.metrics_port))
+        if common.otel:
+            from bulkpatch.observe.tracing import Traces  # noqa: PLC0415  (an extra)
+
+            found.append(Traces())
+    except ModuleNotFoundError as missing:
+        extra = "otel" if (missing.name or "").startswith("opentelemetry") else "metrics"
+        words = f"the extra `{extra}` is not installed"
+        raise InvalidInput([Problem(code="BP126", message=words, hint=f"pip install 'bulkpatch[{extra}]'")]) from None
+    return found
 
 
 def consent(sending: Sending, *, quiet: bool, simulate: bool = False, dry_run: bool = False) -> Mapping[str, Any]:

@@ -146,6 +146,11 @@ CODES: dict[str, Explanation] = {
         "The command would overwrite something of yours.",
         "Name another file or folder, or remove the old one.",
     ),
+    "BP126": Explanation(
+        "Metrics or traces cannot be given",
+        "The extra is not installed, or the port is taken.",
+        "Install the extra that the message names, or give another port.",
+    ),
     # ── input rows ───────────────────────────────────────────────────────────────────────────
     "BP201": Explanation(
         "The input cannot be read",
