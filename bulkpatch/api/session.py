@@ -16,6 +16,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from bulkpatch.api.diffing import LiveView
+from bulkpatch.api.hooks import on_stop
 from bulkpatch.api.leaving import leak_facts, refuse_leaks
 from bulkpatch.api.looking import Fleet, look
 from bulkpatch.api.opened import Opened, stages_of
@@ -40,7 +41,7 @@ from bulkpatch.engine.system import ThreadExecutor
 from bulkpatch.errors import BulkpatchError, ExitCode, KeyRefused, Unreachable
 from bulkpatch.job.spec import Window
 from bulkpatch.ledger.folder import write_private
-from bulkpatch.model import Act, Limits, RowState, RunEnded, RunResult, RunStarted, Snapshot
+from bulkpatch.model import Act, Limits, Notice, RowState, RunEnded, RunResult, RunStarted, Snapshot
 from bulkpatch.observe.log import EventLog
 from bulkpatch.observe.many import Observers
 from bulkpatch.observe.progress import SilentProgress
@@ -119,6 +120,10 @@ def work_on(session: Session) -> RunResult:
         result = _planned(session) or asyncio.run(_send(session, observer))
         notes = _report(session, result)
         session.ledger.close()
+        hook = None if header.dry_run else opened.job.hooks.on_stop
+        if failed := on_stop(hook, opened.job.folder, result, options.environ):
+            notes = (*notes, failed)
+            observer.notify(Notice(code="BP904", message=failed))
         observer.notify(RunEnded(result=result))
     leaks = search_folder(session.folder, opened.redactor, clock=options.clock)
     run_file.end(result, {"notes": notes, "log_lines_lost": log.lost, "leak_check": leak_facts(leaks)})

@@ -606,4 +606,9 @@ CODES: dict[str, Explanation] = {
         "An input row is missing from the outcomes, or stands there twice.",
         "Keep the folder and report this.",
     ),
+    "BP904": Explanation(
+        "The command of [hooks] came to nothing",
+        "It did not start, took too long, or ended with an exit code of its own. The run is not touched by it.",
+        "Try the command by itself, in the job's folder, with the variables that docs/operating.md names.",
+    ),
 }

@@ -6,6 +6,7 @@ Every check raises with a code of ours and words of ours: what pydantic would sa
 from __future__ import annotations
 
 import re
+import shlex
 import zoneinfo
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal, TypeVar
@@ -131,6 +132,16 @@ def _no_nul(text: str) -> str:
     return text
 
 
+def _some_words(text: str) -> str:
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        raise ValueError("a quote in the command is not closed") from None
+    if not words:
+        raise ValueError("the command has no words")
+    return text
+
+
 def _once_each(values: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(values)) < len(values):
         raise ValueError("an entry stands twice")
@@ -145,6 +156,7 @@ def _some_once_each(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(checked("BP105", _no_nul))]
+Command = Annotated[Text, AfterValidator(checked("BP105", _some_words))]
 Texts = Annotated[
     tuple[Text, ...],
     Field(strict=False, json_schema_extra={"uniqueItems": True}),

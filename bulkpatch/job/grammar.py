@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from bulkpatch.job.forms import (
     INTEGER_MAX,
     BaseUrl,
+    Command,
     Days,
     Duration,
     FailedRows,
@@ -222,6 +223,14 @@ class SecretsTable(Section):
     )
 
 
+class HooksTable(Section):
+    """Commands of the user's own; no shell, counts in their environment, no secret."""
+
+    on_stop: Command | None = Field(
+        default=None, description="Command that is run when a run has ended or stopped, such as a message to a channel."
+    )
+
+
 class JobFile(Section):
     """A bulkpatch job: what to change, where, how fast and when to stop."""
 
@@ -244,6 +253,7 @@ class JobFile(Section):
     limits: LimitsTable = Field(default_factory=LimitsTable)
     verify: VerifyTable = Field(default_factory=VerifyTable)
     secrets: SecretsTable = Field(default_factory=SecretsTable)
+    hooks: HooksTable = Field(default_factory=HooksTable)
 
 
 def fields_at(path: KeyPath) -> Mapping[str, FieldInfo]:

@@ -17,6 +17,7 @@ from bulkpatch.job.patch import check_columns, check_together, read_expect, read
 from bulkpatch.job.reading import read_job
 from bulkpatch.job.spec import (
     ApiSpec,
+    HooksSpec,
     InputSpec,
     Job,
     KeyPath,
@@ -29,7 +30,7 @@ from bulkpatch.job.spec import (
 )
 from bulkpatch.model import Gate, Guard, Limits, PerRecipient
 
-SETTINGS: Final = ("api", "input", "send", "guard", "verify", "secrets")
+SETTINGS: Final = ("api", "input", "send", "guard", "verify", "secrets", "hooks")
 """The tables whose keys may be set from outside the job."""
 USER_CONFIG: Final = "user config"
 """The one origin that a job wins over."""
@@ -194,6 +195,7 @@ def _job(  # noqa: PLR0913  (a job is what it is made of)
         ),
         per_recipient=PerRecipient(**dict(file.limits.per_recipient)),
         secrets=SecretsSpec(**dict(file.secrets)),
+        hooks=HooksSpec(**dict(file.hooks)),
         path=path,
         sha256=sha256,
         origins=origins,

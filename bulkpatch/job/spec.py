@@ -115,6 +115,13 @@ class SecretsSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HooksSpec:
+    """``[hooks]``: words, to be split as a shell would, without one."""
+
+    on_stop: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """Where a setting's value came from: ``flag``, ``environment``, ``job``, ``user config`` or ``default``."""
 
@@ -143,6 +150,7 @@ class Job:
     verify: VerifySpec
     per_recipient: PerRecipient
     secrets: SecretsSpec
+    hooks: HooksSpec
     path: Path
     sha256: str
     origins: Mapping[str, Origin]

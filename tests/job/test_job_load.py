@@ -19,6 +19,7 @@ from bulkpatch.job.spec import (
     Constant,
     FromColumn,
     FromSecret,
+    HooksSpec,
     InputSpec,
     Job,
     KeyPath,
@@ -70,6 +71,7 @@ def test_the_contracts_example_is_this_job(tmp_path: Path) -> None:
         verify=VerifySpec(connection_test="off", deadline_s=300.0, poll_s=5.0, credential_failures=3),
         per_recipient=job.per_recipient,
         secrets=SecretsSpec(),
+        hooks=HooksSpec(),
         path=path,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         origins=job.origins,
@@ -84,6 +86,7 @@ def test_the_contracts_example_is_this_job(tmp_path: Path) -> None:
         "verify.poll",
         "secrets.allow_short",
         "secrets.exec_env",
+        "hooks.on_stop",
     }
 
 
@@ -463,6 +466,7 @@ FITS: Final = {
     "verify.credential_failures": {"5"},
     "secrets.allow_short": {"true"},
     "secrets.exec_env": {'["x"]'},
+    "hooks.on_stop": {'"x"'},
 }
 """Which of these values a key takes; one that is not named takes none."""
 REQUIRED: Final[Mapping[str, str]] = {
