@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bulkpatch.api.edited import compare_input
-from bulkpatch.api.opened import Opened, check_rows, make_plan, open_job
+from bulkpatch.api.opened import Opened, check_rows, look_at_rows, make_plan, open_job
 from bulkpatch.api.options import Options, Plan
 from bulkpatch.api.pacing import fresh_pace
 from bulkpatch.api.session import Session, make_ready, who
@@ -46,18 +46,21 @@ RETRIED = frozenset({RowState.REJECTED, RowState.EXHAUSTED, RowState.UNKNOWN, Ro
 
 
 def check(path: Path, options: Options) -> Plan:
-    """Parse the job and every row; touch no secret and no network. Raises ``InvalidInput`` with all that is wrong."""
+    """Parse the job and every row; keep no secret, touch no network. Raises ``InvalidInput`` with all that is wrong.
+
+    Files that hold secrets are looked into: what could not be sent is told now.
+    """
     opened = open_job(path, options, with_key=False)
-    return make_plan(opened, opened.rows.check(), limits_of(opened.job, options))
+    return make_plan(opened, look_at_rows(opened), limits_of(opened.job, options))
 
 
 def plan(path: Path, options: Options, *, offline: bool = False, out: Path | None = None) -> Plan:
     """What ``run`` would do; nothing is written to the API. With ``out`` the plan is kept there, to be run once.
 
-    Offline the fleet is not read, and no secret either. Raises as ``run`` does, and ``KeyRefused``, ``Unreachable``.
+    Offline the fleet is not read, and no secret is kept. Raises as ``run`` does, and ``KeyRefused``, ``Unreachable``.
     """
     opened = open_job(path, options, with_key=not offline or out is not None)
-    found = opened.rows.check() if offline else check_rows(opened)
+    found = look_at_rows(opened) if offline else check_rows(opened)
     limits = limits_of(opened.job, options)
     if out is not None:
         refuse_plan_file(out, stdin=opened.job.input.path == STDIN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -82,11 +82,24 @@ def _key(job: Job, resolver: Resolver, options: Options) -> Secret:
 
 def check_rows(opened: Opened) -> RowsCheck:
     """Go through every row and every reference. Raises ``InvalidInput`` with all that is wrong."""
+    return _checked(opened, opened.resolver.hold)
+
+
+def look_at_rows(opened: Opened) -> RowsCheck:
+    """As ``check_rows``, where nothing is to be sent: of what references point to, only files are looked into."""
+    return _checked(opened, opened.resolver.look)
+
+
+def _checked(opened: Opened, judge: Callable[[Iterable[str]], Mapping[str, Problem]]) -> RowsCheck:
     found = opened.rows.check()
-    if found.references and (flaws := opened.resolver.hold(reference for reference, _, _ in references(opened.rows))):
-        places = _places(opened.rows, flaws.keys())
-        raise InvalidInput([replace(flaw, **places.get(reference, {})) for reference, flaw in flaws.items()])
-    return found
+    if not found.references:
+        return found
+    flaws = judge(reference for reference, _, _ in references(opened.rows))
+    places = _places(opened.rows, flaws.keys()) if flaws else {}
+    placed = [replace(flaw, **places.get(reference, {})) for reference, flaw in flaws.items()]
+    if errors := [flaw for flaw in placed if not flaw.warning]:
+        raise InvalidInput(errors)
+    return replace(found, warnings=(*found.warnings, *placed))
 
 
 def references(rows: Rows) -> Iterator[tuple[str, str, Operation]]:

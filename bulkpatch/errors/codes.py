@@ -311,7 +311,7 @@ CODES: dict[str, Explanation] = {
     "BP303": Explanation(
         "The secret's file is not private",
         "It must be a regular file of yours with mode 0600 or 0400, no link, at most 64 KiB.",
-        "chmod 600 FILE",
+        "Make it one that only you can read: chmod 600 FILE.",
     ),
     "BP304": Explanation(
         "The secret cannot be used",

@@ -34,7 +34,7 @@ def read_private(path: Path) -> bytes:
             os.close(descriptor)
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise Unusable("BP303", "it is a link") from None
+            raise _link() from None
         raise Unusable("BP302", f"the file cannot be read ({os_word(error)})") from None
 
 
@@ -44,15 +44,24 @@ def os_word(error: OSError) -> str:
 
 
 def _judge(found: os.stat_result) -> None:
-    if stat.S_ISLNK(found.st_mode):
-        raise Unusable("BP303", "it is a link")
-    if not stat.S_ISREG(found.st_mode):
-        raise Unusable("BP303", "it is no regular file")
+    kind, mode = found.st_mode, stat.S_IMODE(found.st_mode)
+    if stat.S_ISLNK(kind):
+        raise _link()
+    if not stat.S_ISREG(kind):
+        word = "a folder" if stat.S_ISDIR(kind) else "no regular file"
+        raise Unusable(
+            "BP303", f"it is {word}", fix="Name a regular file. A pipe is read with fd:, a program with exec:."
+        )
     if found.st_uid != os.geteuid():
-        raise Unusable("BP303", "it belongs to another user")
-    if stat.S_IMODE(found.st_mode) not in PRIVATE_MODES:
-        raise Unusable("BP303", f"its mode is {stat.S_IMODE(found.st_mode):04o}")
+        raise Unusable("BP303", "it belongs to another user", fix="Copy it to a file of your own, with mode 0600.")
+    if mode not in PRIVATE_MODES:
+        raise Unusable("BP303", f"its mode is {mode:04o}", fix="chmod 600 FILE")
     if found.st_size > VALUE_BYTES_MAX:
-        raise Unusable("BP303", f"it is larger than {VALUE_BYTES_MAX // 1024} KiB")
+        words = f"it is larger than {VALUE_BYTES_MAX // 1024} KiB"
+        raise Unusable("BP303", words, fix="Name a file that holds this one secret and nothing else.")
     if found.st_size == 0:
         raise Unusable("BP304", "it is empty")
+
+
+def _link() -> Unusable:
+    return Unusable("BP303", "it is a link", fix="Name the file that the link leads to.")

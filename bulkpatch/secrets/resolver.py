@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -34,14 +35,20 @@ HELD = frozenset({"env", "fd"})
 FRESH = frozenset({"file"})
 """Schemes that are read for every use; all others but the held ones are asked once and remembered."""
 
+ABSENT = "BP302"
+"""The code of a secret that is not there."""
+
 REMEMBERED_MAX = 4096
 """Values of commands and stores that are remembered, the least recently used dropped first."""
 
 CHECKED_MAX = 100_000
 """References that ``hold`` knows it has checked (about 10 MB); beyond that it forgets, and checks again."""
 
+LOOKED_INTO_MAX = 10_000
+"""Files whose content is judged before the first send (0.3 s on a local disk); of others only the place is."""
+
 PROBLEMS_MAX = 1000
-"""Problems that ``hold`` lists; beyond them it counts."""
+"""Problems that are listed; beyond them they are counted."""
 
 THREADS_MAX = 32
 """Commands and stores asked at once, however high the concurrency is: each is a thread, and maybe a process."""
@@ -93,14 +100,27 @@ class Resolver:
         self._held: dict[str, Secret] = {}
         self._remembered: OrderedDict[str, Secret] = OrderedDict()
         self._flights: dict[str, asyncio.Future[Secret]] = {}
+        self._looked_into = 0
         self._gathering: dict[str, list[str]] = {}
         self._threads = ThreadPoolExecutor(min(concurrency, THREADS_MAX), thread_name_prefix="secret")
 
     def hold(self, references: Iterable[str]) -> dict[str, Problem]:
         """Read what must be read before the first send, check the rest, and say what is wrong, by reference.
 
-        Lists ``PROBLEMS_MAX`` problems at most; one more, under no reference, says how many there are besides.
+        A file is read and judged too, and read anew for its use. Lists ``PROBLEMS_MAX`` problems at
+        most; one more, under no reference, says how many there are besides.
         """
+        return self._flaws(references, self._prepare)
+
+    def look(self, references: Iterable[str]) -> dict[str, Problem]:
+        """As ``hold``, where nothing is to be sent: only files are looked into, and nothing is taken or kept.
+
+        A file that is not there is a warning, since it may be on the machine that will send.
+        """
+        problems = self._flaws(references, self._look)
+        return {reference: replace(problem, warning=problem.code == ABSENT) for reference, problem in problems.items()}
+
+    def _flaws(self, references: Iterable[str], judge: Callable[[str], None]) -> dict[str, Problem]:
         problems: dict[str, Problem] = {}
         checked: set[str] = set()
         omitted = 0
@@ -111,14 +131,14 @@ class Resolver:
                 checked.clear()
             checked.add(reference)
             try:
-                self._prepare(reference)
+                judge(reference)
             except Unusable as flaw:
                 if len(problems) < PROBLEMS_MAX:
                     problems[reference] = flaw.problem(reference)
                 else:
                     omitted += 1
         if omitted:
-            problems[""] = Problem(code="BP302", message=f"and {omitted} more references that do not hold")
+            problems[""] = Problem(code=ABSENT, message=f"and {omitted} more references that do not hold")
         return problems
 
     def resolve_now(self, reference: str) -> Secret:
@@ -161,8 +181,20 @@ class Resolver:
         if scheme in HELD:
             self._held[reference] = self._read(reference)
             self._redactor.add(self._held[reference])
+        elif scheme in FRESH:
+            self._look(reference)
         else:
             self._store(scheme).check(target)
+
+    def _look(self, reference: str) -> None:
+        """Judge a file's place, and its content as long as there are not too many; leave all else alone."""
+        scheme, target = parse(reference)
+        if scheme not in FRESH:
+            return
+        self._store(scheme).check(target)
+        self._looked_into += 1
+        if self._looked_into <= LOOKED_INTO_MAX:
+            self._read(reference)
 
     def _store(self, scheme: str) -> Store:
         return self._stores.get(scheme) or self._brought(scheme)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bulkpatch.errors import CODES, Problem
+from bulkpatch.errors import Problem
 from bulkpatch.secrets.flaws import Unusable
 from bulkpatch.secrets.forms import EXTRAS
 from bulkpatch.secrets.references import check_form, installed, scheme_names
@@ -25,7 +25,5 @@ class CellRules:
         try:
             check_value(text, allow_short=self._allow_short)
         except Unusable as flaw:
-            return Problem(
-                code=flaw.code, message=f"the secret cannot be used: {flaw.reason}", hint=CODES[flaw.code].fix
-            )
+            return Problem(code=flaw.code, message=f"the secret cannot be used: {flaw.reason}", hint=flaw.fix)
         return None

@@ -216,6 +216,80 @@ def test_file_must_be_ours(tmp_path: Path) -> None:
     assert "another user" in failure_of(resolver, "file:pw")
 
 
+CONTENTS = {
+    b"   \n": "is blank",
+    b"\n": "is empty",
+    b"pass\0word": "NUL",
+    b"pass\rword": "carriage return",
+    b"pass-word\n\n": "line break",
+    b" pass-word": "blank",
+    b"****\n": "mask",
+    b"\xef\xbb\xbfpass-word": "byte order mark",
+    b"p\xe4ssword": "UTF-8",
+}
+"""Of files, and why none of them is a secret."""
+
+
+def test_row_67_what_stands_in_a_file_is_judged_before_the_first_send(tmp_path: Path) -> None:
+    """All of them at once, by hold and by look; the line of each names the file and shows nothing of it."""
+    names = [f"file:{private(tmp_path / str(number), raw).name}" for number, raw in enumerate(CONTENTS)]
+    resolver = resolver_of(tmp_path, {})
+    for problems in (resolver.hold(names), resolver.look(names)):
+        assert list(problems) == names
+        for (name, problem), words in zip(problems.items(), CONTENTS.values(), strict=True):
+            assert (problem.code, problem.warning) == ("BP304", False)
+            assert problem.message.startswith(f"{name}: its value ")
+            assert words in problem.message
+            assert "word" not in problem.message
+
+
+def test_row_66_each_flaw_of_a_file_has_a_fix_of_its_own(tmp_path: Path) -> None:
+    """A chmod is told where the mode is wrong, and nowhere else."""
+    private(tmp_path / "open", b"pass-word", 0o644)
+    (tmp_path / "link").symlink_to(tmp_path / "open")
+    (tmp_path / "folder").mkdir(mode=0o700)
+    private(tmp_path / "large", b"x" * 65_537)
+    names = ("open", "link", "folder", "large")
+    problems = resolver_of(tmp_path, {}).hold(f"file:{name}" for name in names)
+    told = [(problem.code, problem.message, problem.hint) for problem in problems.values()]
+    assert told == [
+        ("BP303", "file:open: its mode is 0644", "chmod 600 FILE"),
+        ("BP303", "file:link: it is a link", "Name the file that the link leads to."),
+        (
+            "BP303",
+            "file:folder: it is a folder",
+            "Name a regular file. A pipe is read with fd:, a program with exec:.",
+        ),
+        (
+            "BP303",
+            "file:large: it is larger than 64 KiB",
+            "Name a file that holds this one secret and nothing else.",
+        ),
+    ]
+
+
+def test_a_look_takes_nothing_and_runs_nothing(tmp_path: Path) -> None:
+    """Variables, descriptors and commands are left alone; a file that is not there is no more than a warning."""
+    environ = {"PW": "ends in a blank ", **PATH}
+    redactor = redactor_of()
+    private(tmp_path / "pw", ASCII.encode())
+    resolver = resolver_of(tmp_path, environ, redactor=redactor)
+    problems = resolver.look(["env:PW", "env:NO", "fd:999", "exec:touch ran", "file:pw", "file:gone"])
+    assert [(name, one.code, one.warning) for name, one in problems.items()] == [("file:gone", "BP302", True)]
+    assert "PW" in environ
+    assert not (tmp_path / "ran").exists()
+    assert redactor.scrub(ASCII) == ASCII
+
+
+def test_no_more_than_so_many_files_are_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond them the place of a file is looked at still, and what it holds when its row is due."""
+    monkeypatch.setattr("bulkpatch.secrets.resolver.LOOKED_INTO_MAX", 2)
+    names = [f"file:{private(tmp_path / name, b'****').name}" for name in "abc"]
+    problems = resolver_of(tmp_path, {}).hold([*names, "file:gone"])
+    assert [problem.code for problem in problems.values()] == ["BP304", "BP304", "BP302"]
+    assert "mask" in failure_of(resolver_of(tmp_path, {}), names[2])
+
+
 def test_file_is_read_anew_each_time(tmp_path: Path) -> None:
     """A file that is replaced during a run counts from then on."""
     resolver = resolver_of(tmp_path, {})

@@ -23,7 +23,7 @@ def check(
     output: Annotated[Literal["text", "json"], Parameter(alias="-o", help="Form of the result.")] = "text",
     common: Common = _COMMON,
 ) -> int:
-    """Parse the job and every row of its input; report all errors at once. Touches neither secrets nor network.
+    """Parse the job and every row of its input; report all errors at once. Keeps no secret, touches no network.
 
     Parameters
     ----------
