@@ -47,7 +47,7 @@ def _carried_out(argv: list[str]) -> int:
     """As ``run_command``, in a process that nobody else looks into; help comes before all that costs time."""
     if (code := _at_once(argv)) is not None:
         return code
-    from bulkpatch.cli.speaking import refused  # noqa: PLC0415
+    from bulkpatch.cli.refusing import refused  # noqa: PLC0415
     from bulkpatch.secrets.hygiene import harden_process, install_excepthook  # noqa: PLC0415
     from bulkpatch.secrets.redaction import LiveRedactor  # noqa: PLC0415
 
@@ -55,7 +55,7 @@ def _carried_out(argv: list[str]) -> int:
     try:
         harden_process(os.environ)
     except BulkpatchError as error:
-        return refused(error)
+        return refused(error, argv)
     return run_command(argv)
 
 
@@ -78,14 +78,15 @@ def run_command(argv: list[str]) -> int:
         return code
     from cyclopts.exceptions import CycloptsError  # noqa: PLC0415  (imported late: --help comes at once)
 
-    from bulkpatch.cli.speaking import refuse_command_line, refused, tell  # noqa: PLC0415
+    from bulkpatch.cli.refusing import command_line_problem, refused  # noqa: PLC0415
+    from bulkpatch.cli.speaking import tell  # noqa: PLC0415
 
     try:
         code = build()(argv)
     except CycloptsError as error:
-        code = refuse_command_line(error)
+        code = refused(command_line_problem(error, argv[0]), argv)
     except BulkpatchError as error:
-        code = refused(error)
+        code = refused(error, argv)
     except KeyboardInterrupt:
         tell("", "Interrupted at once. A run that was under way is safe: bulkpatch resume latest")
         code = ExitCode.SIGINT

@@ -95,6 +95,37 @@ def test_a_misspelt_command_is_met_with_the_one_that_was_meant(capsys: Capture) 
     assert "did you mean resume" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("argv", "words", "fix"),
+    [
+        ("run --frobnicate", "no option --frobnicate", "See bulkpatch run --help."),
+        ("run job.toml --rat 5/s", "no option --rat", "Did you mean --rate?"),
+        ("run job.toml --api-key=sk_prod_0123", "no option --api-key", "See bulkpatch run --help."),
+        ("check", "check needs JOB", "See bulkpatch check --help."),
+        ("check job.toml sk_prod_0123", "check takes fewer arguments", "See bulkpatch check --help."),
+        ("resume", "resume needs RUN", "See bulkpatch resume --help."),
+        ("throttle latest", "throttle needs RATE", "See bulkpatch throttle --help."),
+    ],
+)
+def test_a_command_line_that_is_not_understood_is_told_as_it_was_typed(
+    argv: str, words: str, fix: str, capsys: Capture
+) -> None:
+    """A positional by its name in the help, an option that resembles none with no other in its place, no value."""
+    assert run_command(argv.split()) == 2
+    assert capsys.readouterr().err.splitlines()[:2] == [f"error[BP120]: {words}", f"  fix: {fix}"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "asked"),
+    [("check nope.toml", True), ("resume nope", True), ("report nope", False), ("explain nope id", False)],
+)
+def test_that_nothing_was_sent_is_said_where_something_could_have_been(
+    argv: str, *, asked: bool, capsys: Capture
+) -> None:
+    assert run_command(argv.split()) == 2
+    assert ("Nothing was sent." in capsys.readouterr().err) == asked
+
+
 def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
     assert [name for name in COMMANDS if f"\n  {name} " not in help_text()] == []
     script = (

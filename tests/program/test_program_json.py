@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from program_rig import Bench, Ended, fleet_of, serving
 
 from bulkpatch.simulator.faults import FaultPlan
@@ -50,9 +52,43 @@ def test_after_a_run(bench: Bench) -> None:
     spoken(bench.run("report", "latest", "--by", "state", "-o", "json"))
 
 
-def test_an_error_leaves_stdout_empty(bench: Bench) -> None:
-    """What is wrong is said on stderr; a reader of stdout gets no half of an object."""
-    for arguments in (("check", "job.toml", "-o", "json"), ("schema", "no.such.field", "-o", "json")):
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", "job.toml", "-o", "json"),
+        ("check", "job.toml", "--output=json"),
+        ("plan", "job.toml", "--json", "-o", "fleet.bpplan"),
+        ("schema", "no.such.field", "-ojson"),
+        ("report", "latest", "-o", "json", "--frobnicate"),
+    ],
+)
+def test_an_error_is_an_object_too(bench: Bench, arguments: Sequence[str]) -> None:
+    """Whatever refused the command, in any form of asking for JSON; the words for a person stay on stderr."""
+    ended = bench.run(*arguments)
+    told = spoken(ended, 2)
+    assert (told["schema"], told["exit_code"], told["omitted"]) == ("bulkpatch.errors/1", 2, 0)
+    assert f"error[{told['errors'][0]['code']}]: {told['errors'][0]['message']}" in ended.err
+
+
+def test_every_error_of_an_input_has_its_place(bench: Bench) -> None:
+    """As a person reads them, a program can."""
+    job = bench.renaming(fleet_of(3), "http://127.0.0.1:9")
+    table = bench.write("fleet.csv", "destination_id,is_enabled\nid-a,yes\nid-b,true\nid/c,true\n")
+    told = spoken(bench.run("check", job, "-o", "json"), 2)["errors"]
+    assert [(one["file"], one["line"], one["row"]) for one in told if one["line"]] == [
+        (str(table), 2, 1),
+        (str(table), 4, 3),
+    ]
+    assert all(one["hint"] for one in told)
+
+
+def test_without_json_an_error_leaves_stdout_empty(bench: Bench) -> None:
+    """What is wrong is said on stderr; the name of a file that is called json asks for nothing."""
+    for arguments in (
+        ("check", "job.toml"),
+        ("schema", "no.such.field", "-o", "text"),
+        ("plan", "job.toml", "-o", "json"),
+    ):
         ended = bench.run(*arguments)
         assert (ended.code, ended.out) == (2, "")
         assert "error[BP" in ended.err
