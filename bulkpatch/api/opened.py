@@ -12,7 +12,7 @@ from bulkpatch.api.options import Options, Plan
 from bulkpatch.core.guarding import in_words
 from bulkpatch.core.waves import WaveState
 from bulkpatch.errors import InvalidInput, Problem
-from bulkpatch.job.load import load_job
+from bulkpatch.job.load import FlawedJob, load_job
 from bulkpatch.job.not_built import not_built
 from bulkpatch.job.rows import Rows, RowsCheck, open_rows
 from bulkpatch.job.spec import Job
@@ -41,10 +41,18 @@ class Opened:
 
 
 def open_job(path: Path, options: Options, *, spool: Path | None = None, with_key: bool = True) -> Opened:
-    """Load the job, read its key and open its rows. Raises ``InvalidInput``; nothing is sent."""
-    job = load_job(path, settings=options.settings)
+    """Load the job, read its key and open its rows. Raises ``InvalidInput``; nothing is sent.
+
+    Where the job does not hold, its rows are checked all the same if they can be: one look mends everything.
+    """
+    try:
+        job = load_job(path, settings=options.settings)
+    except FlawedJob as flawed:
+        if flawed.readable is None:
+            raise
+        raise _with_rows(flawed, flawed.readable, options, spool) from None
     if problems := not_built(job):
-        raise InvalidInput(problems)
+        raise _with_rows(InvalidInput(problems), job, options, spool)
     redactor = LiveRedactor()
     resolver = Resolver(
         environ=options.environ,
@@ -55,8 +63,17 @@ def open_job(path: Path, options: Options, *, spool: Path | None = None, with_ke
         redactor=redactor,
         clock=options.clock,
     )
-    key = _key(job, resolver, options) if with_key else None
-    rows = open_rows(
+    try:
+        key = _key(job, resolver, options) if with_key else None
+    except InvalidInput as flaw:
+        raise _with_rows(flaw, job, options, spool) from None
+    rows = _rows(job, options, spool)
+    shown = "the embedded simulator" if options.simulate else job.api.base_url
+    return Opened(job=job, rows=rows, redactor=redactor, resolver=resolver, key=key, base_url=shown)
+
+
+def _rows(job: Job, options: Options, spool: Path | None) -> Rows:
+    return open_rows(
         job,
         rules=CellRules(allow_short=job.secrets.allow_short),
         stdin=options.stdin,
@@ -65,8 +82,15 @@ def open_job(path: Path, options: Options, *, spool: Path | None = None, with_ke
         skip_blank_lines=options.skip_blank_lines,
         decompress=options.decompress,
     )
-    shown = "the embedded simulator" if options.simulate else job.api.base_url
-    return Opened(job=job, rows=rows, redactor=redactor, resolver=resolver, key=key, base_url=shown)
+
+
+def _with_rows(flaw: InvalidInput, job: Job, options: Options, spool: Path | None) -> InvalidInput:
+    """``flaw``, and after it all that is wrong with the rows."""
+    try:
+        _rows(job, options, spool).check()
+    except InvalidInput as more:
+        return InvalidInput([*flaw.problems, *more.problems], omitted=flaw.omitted + more.omitted)
+    return flaw
 
 
 def _key(job: Job, resolver: Resolver, options: Options) -> Secret:

@@ -66,6 +66,8 @@ class Findings:
         self._overrides = overrides
         self._problems: list[Problem] = []
         self._omitted = 0
+        self.tables: set[str] = set()
+        """The tables of the job in which something does not hold."""
 
     @property
     def full(self) -> bool:
@@ -75,6 +77,7 @@ class Findings:
     def add(self, code: str, path: KeyPath, words: str, hint: str = "", on: Literal["key", "value"] = "value") -> None:
         """Take note that ``path`` does not hold. Neither ``words`` nor ``hint`` may show its value."""
         hint = hint or CODES[code].fix
+        self.tables.add(str(path[0]) if path else "")
         if self.full:
             self._omitted += 1
         elif (origin := self._overrides.get(path[:2])) is None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from bulkpatch.errors import CODES
+from bulkpatch.errors import CODES, InvalidInput
 from bulkpatch.job.findings import Findings
 from bulkpatch.job.grammar import JobFile, WaveTable, contradictions, fields_at, table_at
 from bulkpatch.job.patch import check_columns, check_together, read_expect, read_patch
@@ -32,6 +32,8 @@ from bulkpatch.model import Gate, Guard, Limits, PerRecipient
 
 SETTINGS: Final = ("api", "input", "send", "guard", "verify", "secrets", "hooks")
 """The tables whose keys may be set from outside the job."""
+APART: Final = frozenset({"job", "api", "expect", "send", "guard", "limits", "verify"})
+"""The tables without which the rows can be read all the same."""
 USER_CONFIG: Final = "user config"
 """The one origin that a job wins over."""
 
@@ -49,11 +51,21 @@ _WORDS: Final = {
 }
 
 
+class FlawedJob(InvalidInput):
+    """A job that does not hold. By ``readable``, if there is one, its rows can be checked, and nothing else done."""
+
+    def __init__(self, flaws: InvalidInput, readable: Job | None) -> None:
+        super().__init__(flaws.problems, omitted=flaws.omitted)
+        self.readable = readable
+
+
 def load_job(path: Path, *, settings: Mapping[str, Origin] | None = None) -> Job:
     """The job at ``path`` with ``settings`` (dotted key → value and origin) in force.
 
-    Flags and environment win over the job, the job over the user config. Raises ``InvalidInput``
-    with all problems, sorted by line; no message shows what may be a secret.
+    Flags and environment win over the job, the job over the user config. Raises ``FlawedJob``
+    with all problems, sorted by line, or ``InvalidInput`` where it cannot be parsed; no message
+    shows what may be a secret. What the job names by a relative path lies beside ``path``; if that
+    is a link, beside the link: a job that is linked into a folder works on what lies there.
     """
     path = path.absolute()
     read = read_job(path)
@@ -66,9 +78,27 @@ def load_job(path: Path, *, settings: Mapping[str, Origin] | None = None) -> Job
     for place, words in contradictions(tables):
         findings.add("BP105", place, words, _description(place))
     patch, expect = _fields(tables, findings)
-    findings.raise_if_any()
+    try:
+        findings.raise_if_any()
+    except InvalidInput as flaws:
+        raise FlawedJob(flaws, _readable(tables, findings, patch, path=path)) from None
     assert file is not None  # noqa: S101  (without it there were findings)
     return _job(file, patch, expect, path=path, sha256=read.sha256, origins=_origins(tables, overrides))
+
+
+def _readable(
+    tables: Mapping[str, Any], findings: Findings, patch: tuple[PatchField, ...], *, path: Path
+) -> Job | None:
+    """The job without its flawed tables, if none of these has a say in how the rows are read."""
+    known = fields_at(())
+    if any(name in known and name not in APART for name in findings.tables):
+        return None
+    sound = {name: table for name, table in tables.items() if name not in findings.tables}
+    try:
+        file = JobFile.model_validate({"job": {"name": "flawed"}, **sound})
+    except ValidationError:
+        return None
+    return _job(file, patch, {}, path=path, sha256="", origins={})
 
 
 def _merged(tables: Mapping[str, Any], settings: Mapping[str, Origin]) -> tuple[dict[str, Any], dict[KeyPath, Origin]]:
