@@ -29,6 +29,8 @@ HEADER_BYTES_MAX: Final = 64 * 1024
 """Bytes of a reply's headers; real ones are under 2 KB."""
 IDLE_S_MAX: Final = 4.0
 """Seconds that an idle connection is used again: below the 5 s after which common servers close theirs."""
+MISDIRECTED: Final = 421
+"""Status of a server that does not serve this address: its connection leads astray, and is not used again."""
 
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9_-]{1,128})+(?:\?[A-Za-z0-9_.~%=&-]*)?", re.ASCII)
 """Segments that a destination id could be, so no id changes the address, and a quoted query."""
@@ -80,7 +82,7 @@ class HttpxTransport:
         try:
             async with attempt.limit():
                 reply = await self._exchange(slot, request, attempt)
-            whole = not slot.has_leftover()
+            whole = reply.status != MISDIRECTED and not slot.has_leftover()
         except Exception as error:  # noqa: BLE001  (whatever a library raises is a fault: classify knows which)
             return attempt.fault(error, self._host)
         else:
