@@ -11,7 +11,7 @@ from bulkpatch.api.diffing import LiveView
 from bulkpatch.api.options import Options, Plan
 from bulkpatch.core.guarding import in_words
 from bulkpatch.core.waves import WaveState
-from bulkpatch.errors import InvalidInput, Problem
+from bulkpatch.errors import CODES, InvalidInput, Problem
 from bulkpatch.job.load import FlawedJob, load_job
 from bulkpatch.job.not_built import not_built
 from bulkpatch.job.rows import Rows, RowsCheck, open_rows
@@ -24,6 +24,10 @@ from bulkpatch.secrets.rules import CellRules
 
 SIMULATED_KEY = "sk_staging_" + "simulated-fleet"
 """The key of an embedded simulator; it opens nothing else."""
+FILES_OF_A_SLOT = 2
+"""A connection, and what a secret of its row is read from."""
+FILES_BESIDES = 32
+"""Descriptors that a run needs besides: input, ledger, lock, log, control socket, report, and what libraries open."""
 ALL_ROWS_SAMPLE = 5
 """Operations that a plan shows."""
 
@@ -64,6 +68,8 @@ def open_job(path: Path, options: Options, *, spool: Path | None = None, with_ke
         clock=options.clock,
     )
     try:
+        if with_key:
+            _check_open_files(options.concurrency or job.limits.concurrency, options.open_files_max)
         key = _key(job, resolver, options) if with_key else None
     except InvalidInput as flaw:
         raise _with_rows(flaw, job, options, spool) from None
@@ -91,6 +97,14 @@ def _with_rows(flaw: InvalidInput, job: Job, options: Options, spool: Path | Non
     except InvalidInput as more:
         return InvalidInput([*flaw.problems, *more.problems], omitted=flaw.omitted + more.omitted)
     return flaw
+
+
+def _check_open_files(concurrency: int, most: int | None) -> None:
+    """Raise ``InvalidInput`` where so many requests in flight would run out of descriptors, and fail rows for it."""
+    needed = FILES_OF_A_SLOT * concurrency + FILES_BESIDES
+    if most is not None and needed > most:
+        words = f"concurrency {concurrency} needs {needed} open files, and this process may have {most}"
+        raise InvalidInput([Problem(code="BP119", message=words, hint=CODES["BP119"].fix)])
 
 
 def _key(job: Job, resolver: Resolver, options: Options) -> Secret:

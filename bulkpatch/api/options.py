@@ -51,6 +51,7 @@ class Options:
     ``environ`` loses the variables that secrets are read from. ``observe`` makes the observer once
     the run has its id and folder. ``allow`` is asked with the job and the class of its key before the API
     is, ``confirm`` with the plan before anything is written; both raise ``NotConfirmed`` to refuse.
+    ``open_files_max`` is what the process may open; without it that is not looked at.
     """
 
     clock: Clock
@@ -70,6 +71,7 @@ class Options:
     i_know: bool = False
     rate: Rate | None = None
     concurrency: int | None = None
+    open_files_max: int | None = None
     verbosity: int = 0
     observe: Callable[[Redactor], Observer] | None = None
     allow: Callable[[Job, str], None] | None = None

@@ -8,7 +8,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from bulkpatch.api import Options, Plan
-from bulkpatch.cli.settings import CLOCK, DRAW, ENVIRON, Common, Sending, rate_of, report_dir, settings_of
+from bulkpatch.cli.settings import (
+    CLOCK,
+    DRAW,
+    ENVIRON,
+    Common,
+    Sending,
+    open_files_max,
+    rate_of,
+    report_dir,
+    settings_of,
+)
 from bulkpatch.cli.showing import plan_lines
 from bulkpatch.cli.speaking import tell
 from bulkpatch.errors import InvalidInput, NotConfirmed, Problem
@@ -44,6 +54,7 @@ def options_of(common: Common, sending: Sending | None = None, **more: Any) -> O
         verbosity=common.verbose,
         observe=observe,
         rate=rate_of(common.rate),
+        open_files_max=open_files_max(),
         concurrency=sending.concurrency if sending is not None else None,
         **more,
     )
