@@ -45,7 +45,7 @@ def one_in_five(seed: int) -> Script:
 
 
 def test_fault_29_a_brownout_finishes_within_its_budget_of_retries() -> None:
-    """Every row is accepted or, five times unlucky, unknown; no breaker opens, and there are no retries without failure."""
+    """Every row is accepted or, five times unlucky, unknown; no breaker opens, nothing is retried in vain."""
     for seed in range(5):
         source = Listed(100)
         run = Run(source=source, ledger=source.ledger(), api=ScriptedApi(one_in_five(seed)))

@@ -527,6 +527,14 @@ def test_row_62_many_row_groups_are_read_in_order(tmp_path: Path) -> None:
     assert [(one.row, one.destination_id) for one in operations] == [(at + 1, f"d{at}") for at in range(2_000)]
 
 
+@each_format
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_row_47_a_number_that_json_does_not_have_is_refused_in_the_job(tmp_path: Path, kind: str, value: str) -> None:
+    """TOML has them, and no field of the API takes one."""
+    (problem,) = problems_of(tmp_path, ids("a"), kind=kind, patch=f"postgres.port = {value}")
+    assert (problem.code, Path(problem.file or "").name, problem.line) == ("BP108", "job.toml", 8)
+
+
 # ── what the matrix does not list ────────────────────────────────────────────────────────────
 
 
