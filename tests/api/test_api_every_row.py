@@ -18,6 +18,7 @@ import pytest
 from api_rig import Bench
 from wire_rig import Script, Talk, Wire, answer, closing, done, run_on, says, telling
 
+from bulkpatch.core.breaker import MIN_ANSWERS
 from bulkpatch.errors import ExitCode
 from bulkpatch.model import RowState
 
@@ -82,8 +83,11 @@ WRITERS: Final[dict[str, Callable[[Sequence[dict[str, Any]]], bytes]]] = {
 
 
 def records_of(chance: random.Random) -> list[dict[str, Any]]:
-    """Rows of any number, some destinations twice and then asked for the same."""
-    ids = [f"d{number}" for number in range(1, chance.randint(2, 30))]
+    """Rows of any number, some destinations twice and then asked for the same.
+
+    There are never so many requests that the breaker may open: it would wait for a minute.
+    """
+    ids = [f"d{number}" for number in range(1, chance.randint(2, MIN_ANSWERS))]
     chosen = [*ids, *chance.choices(ids, k=chance.choice([0, 0, 3]))]
     chance.shuffle(chosen)
     return [
@@ -119,7 +123,7 @@ labels = ["note"]
 {where}
 [send]
 rate = "5000/s"
-attempts = {chance.randint(1, 2)}
+attempts = {1 + (2 * len(records) < MIN_ANSWERS)}
 concurrency = {chance.randint(1, 6)}
 [guard]
 max_failed = {guard}
@@ -131,7 +135,7 @@ def script_of(chance: random.Random) -> Script:
     """Each destination has its habit; now and then one of them ends the run."""
     habits = {f"d{number}": chance.choice(HABITS) for number in range(1, 40)}
     if chance.random() < 0.3:
-        habits[f"d{chance.randint(1, 30)}"] = chance.choice(HALTING)
+        habits[f"d{chance.randint(1, MIN_ANSWERS)}"] = chance.choice(HALTING)
     return lambda talk: habits[talk.destination_id](talk)
 
 
