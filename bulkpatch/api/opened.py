@@ -24,6 +24,8 @@ from bulkpatch.secrets.rules import CellRules
 
 SIMULATED_KEY = "sk_staging_" + "simulated-fleet"
 """The key of an embedded simulator; it opens nothing else."""
+PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
+"""Variables, in either case, by which other programs find a proxy."""
 FILES_OF_A_SLOT = 2
 """A connection, and what a secret of its row is read from."""
 FILES_BESIDES = 32
@@ -34,7 +36,10 @@ ALL_ROWS_SAMPLE = 5
 
 @dataclass(slots=True, kw_only=True)
 class Opened:
-    """A job with its rows and secrets at hand. ``key`` is None where nothing is to be sent."""
+    """A job with its rows and secrets at hand. ``key`` is None where nothing is to be sent.
+
+    ``warnings`` are those about the surroundings, beside those about the rows.
+    """
 
     job: Job
     rows: Rows
@@ -42,6 +47,7 @@ class Opened:
     resolver: Resolver
     key: Secret | None
     base_url: str
+    warnings: tuple[Problem, ...] = ()
 
 
 def open_job(path: Path, options: Options, *, spool: Path | None = None, with_key: bool = True) -> Opened:
@@ -74,8 +80,9 @@ def open_job(path: Path, options: Options, *, spool: Path | None = None, with_ke
     except InvalidInput as flaw:
         raise _with_rows(flaw, job, options, spool) from None
     rows = _rows(job, options, spool)
+    warnings = _proxies(options.environ) if with_key and not options.simulate else ()
     shown = "the embedded simulator" if options.simulate else job.api.base_url
-    return Opened(job=job, rows=rows, redactor=redactor, resolver=resolver, key=key, base_url=shown)
+    return Opened(job=job, rows=rows, redactor=redactor, resolver=resolver, key=key, base_url=shown, warnings=warnings)
 
 
 def _rows(job: Job, options: Options, spool: Path | None) -> Rows:
@@ -107,6 +114,13 @@ def _check_open_files(concurrency: int, most: int | None) -> None:
         raise InvalidInput([Problem(code="BP119", message=words, hint=CODES["BP119"].fix)])
 
 
+def _proxies(environ: Mapping[str, str]) -> tuple[Problem, ...]:
+    """A warning where the environment names a proxy: who counts on it wonders why the API is not reached."""
+    named = sorted(name for name in environ if name.lower() in PROXIES and environ[name])
+    words = f"{', '.join(named)}: a proxy is set and not used, since it would see the key"
+    return (Problem(code="BP126", message=words, hint=CODES["BP126"].fix, warning=True),) if named else ()
+
+
 def _key(job: Job, resolver: Resolver, options: Options) -> Secret:
     if options.simulate:
         return Secret(SIMULATED_KEY, reference="simulator")
@@ -120,7 +134,8 @@ def _key(job: Job, resolver: Resolver, options: Options) -> Secret:
 
 def check_rows(opened: Opened) -> RowsCheck:
     """Go through every row and every reference. Raises ``InvalidInput`` with all that is wrong."""
-    return _checked(opened, opened.resolver.hold)
+    found = _checked(opened, opened.resolver.hold)
+    return replace(found, warnings=(*opened.warnings, *found.warnings))
 
 
 def look_at_rows(opened: Opened) -> RowsCheck:

@@ -61,7 +61,7 @@ def options_of(common: Common, sending: Sending | None = None, **more: Any) -> O
 
 
 def watchers_of(common: Common) -> Sequence[Observer]:
-    """Who else is told, besides log and screen. Raises ``InvalidInput`` (BP126) where an extra or a port is missing."""
+    """Who else is told, besides log and screen. Raises ``InvalidInput`` (BP127) where an extra or a port is missing."""
     found: list[Observer] = []
     try:
         if common.metrics_file is not None or common.metrics_port is not None:
@@ -75,7 +75,7 @@ def watchers_of(common: Common) -> Sequence[Observer]:
     except ModuleNotFoundError as missing:
         extra = "otel" if (missing.name or "").startswith("opentelemetry") else "metrics"
         words = f"the extra `{extra}` is not installed"
-        raise InvalidInput([Problem(code="BP126", message=words, hint=f"pip install 'bulkpatch[{extra}]'")]) from None
+        raise InvalidInput([Problem(code="BP127", message=words, hint=f"pip install 'bulkpatch[{extra}]'")]) from None
     return found
 
 

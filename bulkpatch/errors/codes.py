@@ -147,6 +147,11 @@ CODES: dict[str, Explanation] = {
         "Name another file or folder, or remove the old one.",
     ),
     "BP126": Explanation(
+        "A proxy is set and not used",
+        "Requests go to the API directly, over verified TLS: a proxy of the environment would see the key.",
+        "Nothing needs to be done where the API can be reached directly; where not, run from a machine that can.",
+    ),
+    "BP127": Explanation(
         "Metrics or traces cannot be given",
         "The extra is not installed, or the port is taken.",
         "Install the extra that the message names, or give another port.",

@@ -19,7 +19,7 @@ class Metrics:
     """The port ``Observer`` that shows the newest snapshot. No label names a destination, so that series stay few.
 
     ``file`` is readable by all: whoever collects it is another user. A failure to write it is counted in ``lost``.
-    ``port`` is served on 127.0.0.1 until the run ends. Raises ``InvalidInput`` (BP126) for one that is taken.
+    ``port`` is served on 127.0.0.1 until the run ends. Raises ``InvalidInput`` (BP127) for one that is taken.
     """
 
     def __init__(self, *, file: Path | None = None, port: int | None = None) -> None:
@@ -36,7 +36,7 @@ class Metrics:
                 self._server, self._thread = start_http_server(port, addr="127.0.0.1", registry=self._registry)
             except OSError as error:
                 words = f"--metrics-port {port} cannot be served: {os.strerror(error.errno or 0).lower()}"
-                raise InvalidInput([Problem(code="BP126", message=words, hint="Give another port.")]) from None
+                raise InvalidInput([Problem(code="BP127", message=words, hint="Give another port.")]) from None
 
     def notify(self, event: Event) -> None:
         """Take note of ``event``; all but progress, start and end is in the numbers already."""
