@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,14 +27,25 @@ Answer: TypeAlias = tuple[int, Mapping[str, str], bytes]
 NO_SUCH_CALL: Answer = (405, {}, b'{"status":"error","data":null,"message":"no such call"}')
 
 
+class _Server(ThreadingHTTPServer):
+    """A client that goes away, or does not trust it, is no error of the server."""
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing."""
+
+
 class Parrot:
     """``with Parrot(answer) as parrot``: serves ``parrot.url`` on loopback; ``parrot.asked`` holds every PATCH.
 
-    ``reads`` answers all else; without it there is nothing to read.
+    ``reads`` answers all else; without it there is nothing to read. With ``tls`` it speaks https.
     """
 
     def __init__(
-        self, answer: Callable[[Asked], Answer], *, reads: Callable[[Asked], Answer] = lambda _: NO_SUCH_CALL
+        self,
+        answer: Callable[[Asked], Answer],
+        *,
+        reads: Callable[[Asked], Answer] = lambda _: NO_SUCH_CALL,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.asked: list[Asked] = []
         self.read: list[Asked] = []
@@ -64,10 +76,12 @@ class Parrot:
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        if tls is not None:  # the handshake is made by the thread of the connection, which may fail alone
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
         self._thread.start()

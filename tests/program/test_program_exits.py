@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from program_parrot import Answer, Asked, Parrot
+from program_parrot import NO_SUCH_CALL, Answer, Asked, Parrot
 from program_rig import (
     KEY,
     Bench,
@@ -211,7 +211,7 @@ def check_redirect(bench: Bench, status: int, *, reads_too: bool) -> None:
         def redirect(asked: Asked) -> Answer:
             return status, {"Location": target + asked.path}, b""
 
-        with Parrot(redirect, **({"reads": redirect} if reads_too else {})) as parrot:
+        with Parrot(redirect, reads=redirect if reads_too else lambda _: NO_SUCH_CALL) as parrot:
             bench.write("fleet.csv", renaming_rows(ABC))
             ended = bench.run("run", bench.write("job.toml", renaming_job(parrot.url)), "--yes")
     assert ended.code == 4
