@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import string
+from collections.abc import Callable
+from urllib.parse import quote, unquote, urljoin
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -126,3 +131,26 @@ def test_a_mix_up_of_key_and_address_is_told() -> None:
     assert requests.mix_up("https://example.com/staging", production) is None
     assert requests.mix_up("http://127.0.0.1:1", staging) is None
     assert requests.mix_up("https://api.prequel.co", other) is None
+
+
+@pytest.mark.proves("G11", "G15")
+def test_ten_thousand_texts_are_ids_that_a_url_leaves_alone_or_none(cases: Callable[[int], None]) -> None:
+    """An id is letters, digits, _ and -; in a URL it stands for itself, whatever resolves, quotes or unquotes it."""
+    draw = random.Random(7)  # noqa: S311  (a fixed seed)
+    allowed = string.ascii_letters + string.digits + "_-"
+    mixed = allowed + "./%?#&;@:\\ \t\n\r\0~+=" + "2e" * 8 + "\u00e9\u0301\u0661\uff41\u200b\ufeff\u212a\U0001f469"
+    ids = 0
+    for _ in range(10_000):
+        text = "".join(draw.choices(draw.choice((allowed, mixed)), k=draw.randrange(131)))
+        if not requests.is_destination_id(text):
+            assert not 1 <= len(text) <= 128 or set(text) - set(allowed)
+            with pytest.raises(ValueError, match="a destination id is"):
+                requests.patch(text, b"{}")
+            continue
+        ids += 1
+        path = requests.patch(text, b"{}").path
+        assert path == f"/destinations/{text}"
+        assert urljoin("https://api.prequel.co/", path) == f"https://api.prequel.co{path}"
+        assert quote(path) == unquote(path) == path
+    assert 3_000 < ids < 7_000
+    cases(10_000)
