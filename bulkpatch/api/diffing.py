@@ -107,7 +107,7 @@ class Differ:
         live = unpack(document) if document is not None else None
         fields = compare(operation, live)
         clash = vendor_clash(operation, live)
-        refusal = None if clash else not_by_patch(operation, live)
+        refusal = None if clash else self._scrubbed(not_by_patch(operation, live))
         verdict = "sign_in" if refusal else self._verdict(fields, live, clash)
         copies = self._pending[operation.row].copies
         view.verdicts[verdict] += copies
@@ -115,7 +115,8 @@ class Differ:
             view.fields.setdefault(one.path, Counter())[one.kind.value] += copies
         view.unexpected += copies * bool(live is not None and expectation_failures(self._expect, live))
         if len(view.shown) < SHOWN_MAX:
-            note = f"the destination is of {live.vendor}, not {clash}" if live is not None and clash else refusal or ""
+            misplaced = f"the destination is of {live.vendor}, not {clash}" if live is not None and clash else None
+            note = self._scrubbed(misplaced) or refusal or ""
             shown = RowDiff(
                 row=operation.row, destination_id=operation.destination_id, verdict=verdict, fields=fields, note=note
             )
@@ -123,13 +124,17 @@ class Differ:
         yield self._sight(operation, live)
         if verdict == "clash" and live is not None:
             words = f"the body has fields of {clash}, and the destination is of {live.vendor}"
-            yield self._outcome(operation, RowState.REJECTED, live, "BP423", words)
+            yield self._outcome(operation, RowState.REJECTED, live, "BP423", self._scrubbed(words))
         elif refusal:
-            yield self._outcome(operation, RowState.REJECTED, live, "BP426", self._redactor.scrub(refusal))
+            yield self._outcome(operation, RowState.REJECTED, live, "BP426", refusal)
         elif verdict == "noop":
             yield self._outcome(operation, RowState.NOOP, live)
         elif self._dry_run:
             yield self._outcome(operation, RowState.PLANNED, live)
+
+    def _scrubbed(self, words: str | None) -> str | None:
+        """Words that quote the live state: the API's own, so they may hold anything."""
+        return None if words is None else self._redactor.scrub(words)
 
     def _verdict(self, fields: Sequence[FieldDiff], live: Live | None, clash: str | None) -> str:
         if live is None:
