@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bulkpatch.cli.speaking import say, say_bytes, say_json
+from bulkpatch.observe.words import harmless
 from bulkpatch.report.credentials import Credentials, verified, with_credentials
 from bulkpatch.report.glance import rfc3339
 from bulkpatch.report.group import grouped, scan
@@ -19,11 +20,7 @@ def export_groups(outcomes: Path, by: Sequence[str], form: Form, *, credentials:
     With ``credentials`` the column ``credential`` is there to group by.
     """
     table = scan(outcomes) if credentials is None else with_credentials(outcomes, credentials)
-    made = export(grouped(table, by), form)
-    if isinstance(made, bytes):
-        say_bytes(made)
-    else:
-        say(made.rstrip("\n"))
+    _say_table(export(grouped(table, by), form), form)
     return 0
 
 
@@ -34,8 +31,17 @@ def export_verified(files: ReportFiles, credentials: Credentials, form: Form) ->
         rows = [{name: rfc3339(value) for name, value in row.items()} for row in table.iter_rows(named=True)]
         say_json("bulkpatch.verified/1", {"run": files.overview["run"]["run_id"], "rows": rows})
     else:
-        say(str(export(table, form)).rstrip("\n"))
+        _say_table(export(table, form), form)
     return 0
+
+
+def _say_table(made: str | bytes, form: Form) -> None:
+    if isinstance(made, bytes):
+        say_bytes(made)
+    elif form == "csv":
+        say_bytes(made.encode())
+    else:
+        say(made.rstrip("\n"))
 
 
 def overview_lines(files: ReportFiles) -> Sequence[str]:
@@ -45,7 +51,10 @@ def overview_lines(files: ReportFiles) -> Sequence[str]:
     return [
         f"{view['run']['run_id']}: {view['verdict']}",
         f"  {counts}",
-        *[f"  {failure['rows']} x {failure['error_code']} {failure['error']}" for failure in view["failures"]],
+        *[
+            harmless(f"  {failure['rows']} x {failure['error_code']} {failure['error']}")
+            for failure in view["failures"]
+        ],
         f"  outcomes  {files.outcomes}",
         f"  failures  {files.failures}",
         f"  summary   {files.summary}",

@@ -9,7 +9,7 @@ from typing import Any, Final
 from bulkpatch.api.diffing import LiveView, RowDiff
 from bulkpatch.api.options import Plan
 from bulkpatch.core.waves import WaveState
-from bulkpatch.observe.words import count, duration
+from bulkpatch.observe.words import count, duration, harmless
 from bulkpatch.prequel.diff import FieldDiff, Kind
 from bulkpatch.prequel.live import MISSING
 
@@ -109,7 +109,9 @@ def _row_lines(plan: Plan) -> Iterator[str]:
     if rows:
         yield f"  first {len(rows)} rows that are not as asked"
     for row in rows:
-        yield f"    row {row.row}  {row.destination_id}  {row.verdict}" + (f": {row.note}" if row.note else "")
+        yield f"    row {row.row}  {row.destination_id}  {row.verdict}" + (
+            f": {harmless(row.note)}" if row.note else ""
+        )
         yield from (f"      {_diff_words(one)}" for one in row.fields if one.kind is not Kind.SAME)
 
 

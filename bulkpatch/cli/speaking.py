@@ -11,17 +11,18 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from bulkpatch.errors import LedgerFailed
+from bulkpatch.observe.words import harmless
 
 
 def say(*lines: str) -> None:
-    """Lines of the result."""
+    """Lines of the result; what an API wrote into them cannot reach the terminal. JSON stays what it was."""
     with _written():
         for line in lines:
-            print(line)  # noqa: T201  (this is where the program speaks)
+            print(_shown(line))  # noqa: T201  (this is where the program speaks)
 
 
 def say_bytes(document: bytes) -> None:
-    """A result that is no text."""
+    """A result for programs, byte for byte."""
     with _written():
         sys.stdout.buffer.write(document)
         sys.stdout.buffer.flush()
@@ -41,10 +42,14 @@ def _written() -> Iterator[None]:
 
 
 def tell(*lines: str) -> None:
-    """Lines about the work. A terminal that went away changes nothing about it."""
+    """Lines about the work, as harmless. A terminal that went away changes nothing about it."""
     with suppress(OSError):
         for line in lines:
-            print(line, file=sys.stderr)  # noqa: T201
+            print(_shown(line), file=sys.stderr)  # noqa: T201
+
+
+def _shown(text: str) -> str:
+    return "\n".join(map(harmless, text.split("\n")))
 
 
 def say_json(schema: str, document: Mapping[str, Any]) -> None:

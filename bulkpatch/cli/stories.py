@@ -8,6 +8,7 @@ from typing import Any, assert_never
 
 from bulkpatch.api.telling import Story, Told
 from bulkpatch.model import Intent, Outcome, Passed, RowEvent, Setback, Settlement, Sight
+from bulkpatch.observe.words import harmless
 
 _NAMES = {
     Sight: "seen",
@@ -21,7 +22,7 @@ _NAMES = {
 
 def story_lines(story: Story) -> Sequence[str]:
     """A head for each row, then an attempt a line."""
-    return [line for row in story.rows for line in (*_head(story, row), *_events(row.events))]
+    return [harmless(line) for row in story.rows for line in (*_head(story, row), *_events(row.events))]
 
 
 def story_json(story: Story) -> Mapping[str, Any]:

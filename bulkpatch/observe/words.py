@@ -1,6 +1,8 @@
-"""Numbers as a person reads them."""
+"""Numbers as a person reads them, and texts that come from outside."""
 
 from __future__ import annotations
+
+import re
 
 from bulkpatch.model import RowState, Snapshot
 
@@ -15,9 +17,15 @@ FAILED = (
 )
 """States that count as done and as failed, in the order in which they are told."""
 
+_UNPRINTED = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 _MINUTE_S = 60
 _HOUR_S = 3600
 _DAY_S = 86_400
+
+
+def harmless(line: str) -> str:
+    """``line`` without anything that moves a cursor, hides or turns around: each is shown by its JSON escape."""
+    return _UNPRINTED.sub(lambda match: f"\\u{ord(match[0]):04x}", line)
 
 
 def count(number: int) -> str:
