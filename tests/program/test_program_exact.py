@@ -105,10 +105,11 @@ def any_id(draw: random.Random) -> str:
 
 
 def any_value(draw: random.Random) -> str:
-    """One of ``TELLING``, or a text of any characters but surrogates and NUL."""
+    """One of ``TELLING``, or any characters but surrogates, NUL and 0x1A, for which a file is refused."""
     if draw.random() < 0.5:
         return draw.choice(TELLING)
-    return "".join(chr(draw.choice((draw.randrange(1, 0xD800), draw.randrange(0xE000, 0x110000)))) for _ in range(12))
+    codes = (draw.choice((draw.randrange(1, 0xD800), draw.randrange(0xE000, 0x110000))) for _ in range(12))
+    return "".join(chr(code) for code in codes if code != 0x1A)
 
 
 def table(rows: Sequence[tuple[str, str]]) -> str:
