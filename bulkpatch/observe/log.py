@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -12,6 +13,7 @@ from typing import Any, assert_never
 
 import structlog
 
+from bulkpatch.errors import BulkpatchError, InvalidInput, LedgerFailed, Problem
 from bulkpatch.model import (
     AttemptSent,
     Event,
@@ -53,8 +55,9 @@ class EventLog:
     """The port ``Observer`` that writes the run's log.
 
     ``path`` is created 0600 or appended to; a link or anything but a regular file is refused
-    (``OSError``). After that no failure is raised: a line that cannot be written is counted in
-    ``lost``, a field that is not known in ``dropped_fields``.
+    (``InvalidInput``; ``LedgerFailed`` where the disk is full or fails). After that no failure is
+    raised: a line that cannot be written is counted in ``lost``, a field that is not known in
+    ``dropped_fields``.
     """
 
     def __init__(self, path: Path, *, run_id: str, redactor: Redactor, clock: Clock, verbosity: int = 0) -> None:
@@ -168,11 +171,14 @@ class _LineFile:
 
     def __init__(self, path: Path) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        self._descriptor = os.open(path, flags, 0o600)
+        try:
+            self._descriptor = os.open(path, flags, 0o600)
+        except OSError as error:
+            raise _translated(path, error) from None
         found = os.fstat(self._descriptor)
         if not stat.S_ISREG(found.st_mode):
             self.close()
-            raise OSError(f"{path.name} is no regular file")
+            raise _unusable(path, "it is no regular file")
         self.lost = 0
         self.written = found.st_size
         self._torn = found.st_size > 0 and os.pread(self._descriptor, 1, found.st_size - 1) != b"\n"
@@ -191,6 +197,21 @@ class _LineFile:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _translated(path: Path, error: OSError) -> BulkpatchError:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return LedgerFailed("BP606", "the disk is full", hint="Free at least 1 MiB, then resume.")
+    if error.errno == errno.EIO:
+        return LedgerFailed("BP607", "the disk of the run's folder fails", hint="Check the disk, then resume.")
+    return _unusable(path, os.strerror(error.errno or 0).lower())
+
+
+def _unusable(path: Path, why: str) -> InvalidInput:
+    hint = "See who put it there, and remove it."
+    return InvalidInput(
+        [Problem(code="BP122", message=f"{path.name} in the run's folder cannot be written: {why}", hint=hint)]
+    )
 
 
 def _one_line(_: object, __: str, line: MutableMapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from observe_rig import CANARY, RUN, HandClock, ended, notice, progressed, sent, set_back, settled, started
 
+from bulkpatch.errors import InvalidInput
 from bulkpatch.model import Event, RowState, Secret
 from bulkpatch.observe.log import FIELDS, LOG_BYTES_MAX, EventLog
 from bulkpatch.secrets.redaction import LiveRedactor
@@ -157,7 +158,7 @@ def test_the_file_is_private_and_no_link(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe" / "log.jsonl")
     (tmp_path / "dir" / "log.jsonl").mkdir()
     for name in ("link", "pipe", "dir"):
-        with pytest.raises(OSError, match=r"log\.jsonl"):
+        with pytest.raises(InvalidInput, match=r"log\.jsonl"):
             log_of(tmp_path / name)
     assert not (tmp_path / "x").exists()
 
