@@ -222,6 +222,7 @@ def check_redirect(bench: Bench, status: int, *, reads_too: bool) -> None:
     assert bench.ledger().states == {}
 
 
+@pytest.mark.proves("G11")
 def test_4_for_a_redirect(bench: Bench) -> None:
     """Of a PATCH, after a read that told nothing."""
     check_redirect(bench, 308, reads_too=False)

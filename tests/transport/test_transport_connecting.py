@@ -165,6 +165,7 @@ def test_a_second_answer_in_a_record_of_its_own_is_never_taken_for_the_next_requ
 PAST = dt.datetime(2020, 1, 2, tzinfo=dt.UTC)
 
 
+@pytest.mark.proves("G11")
 @pytest.mark.parametrize("flaw", ["another host", "another authority", "expired", "public bundle"])
 def test_a_wrong_certificate_is_an_identity_fault_and_no_request_leaves(
     maker: Maker, authority: trustme.CA, ca_file: Path, flaw: str
@@ -211,6 +212,7 @@ def test_the_environment_adds_no_authority(
     assert not log.exists() or "SECRET" not in log.read_text()
 
 
+@pytest.mark.proves("G11")
 def test_an_old_tls_version_does_not_pass(maker: Maker, ca_file: Path) -> None:
     """A server that knows no version of ours says so in the clear: the fatal alert protocol_version."""
 

@@ -56,6 +56,7 @@ def endless(head: bytes, piece: bytes, *, pause_s: float = 0.0) -> Script:
     return script
 
 
+@pytest.mark.proves("G3", "G12")
 @dataclass(frozen=True)
 class Case:
     """A script and the fault it must end in."""

@@ -32,6 +32,7 @@ def expected(port: int, method: str, path: str, body: bytes | None) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + (body or b"")
 
 
+@pytest.mark.proves("G15")
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
@@ -54,6 +55,7 @@ def test_the_request_is_these_bytes_and_no_others(maker: Maker, method: str, pat
     run(work())
 
 
+@pytest.mark.proves("G15")
 @pytest.mark.parametrize(
     "path",
     [
@@ -96,6 +98,7 @@ def test_a_path_that_could_mean_another_address_is_never_sent(maker: Maker, path
 PATHS = st.from_regex(r"/destinations/[A-Za-z0-9_-]{1,128}", fullmatch=True)
 
 
+@pytest.mark.proves("G15")
 @settings(max_examples=10, deadline=None)
 @given(rows=st.lists(st.tuples(PATHS, st.binary(max_size=200)), min_size=1, max_size=20))
 def test_any_id_and_any_body_arrive_as_they_were_given(rows: list[tuple[str, bytes]]) -> None:
@@ -140,6 +143,7 @@ def test_the_headers_that_decide_are_kept_and_no_others(maker: Maker) -> None:
     run(work())
 
 
+@pytest.mark.proves("G11")
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_an_answer_and_its_target_hears_nothing(maker: Maker, status: int) -> None:
     async def work() -> None:
@@ -174,6 +178,7 @@ def test_a_location_without_a_host_does_no_harm(maker: Maker, location: str) -> 
     run(work())
 
 
+@pytest.mark.proves("G11")
 def test_proxies_of_the_environment_get_nothing(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
         async with serving(answers) as sink, serving(answers) as server:
@@ -325,6 +330,7 @@ def test_a_key_that_no_header_can_carry_is_refused_unshown(maker: Maker, key: st
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
+@pytest.mark.proves("G11")
 @pytest.mark.parametrize("url", ["http://api.prequel.co", "https://u:p@api.prequel.co", "ftp://127.0.0.1", "x"])
 def test_the_key_goes_to_no_unsafe_address(maker: Maker, url: str) -> None:
     with pytest.raises(InvalidInput) as caught:
