@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import resource
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from bulkpatch import __version__
+from bulkpatch.api.opened import FILES_BESIDES, FILES_OF_A_SLOT
 from bulkpatch.errors import BulkpatchError
 from bulkpatch.ledger.folder import make_run_folder, write_private
 from bulkpatch.ledger.opening import SQLITE_VERSION
@@ -21,8 +21,6 @@ from bulkpatch.transport.probe import Probe, probe
 
 DISK_BYTES_MIN: Final = 256 * 1024 * 1024
 """Free space below which a warning is due: ledger and report of a million rows."""
-FILES_SPARE: Final = 32
-"""Open files besides two for each request in flight: its connection, and a child's pipe that brings its secret."""
 SKEW_S_MAX: Final = 60.0
 """Seconds between this clock and the API's from which on times in reports mislead."""
 
@@ -55,10 +53,17 @@ class Finding:
 
 
 def diagnose(  # noqa: PLR0913  (what is looked at, each by name)
-    report_dir: Path, base_url: str, environ: Mapping[str, str], *, clock: Clock, concurrency: int, online: bool
+    report_dir: Path,
+    base_url: str,
+    environ: Mapping[str, str],
+    *,
+    clock: Clock,
+    concurrency: int,
+    open_files_max: int | None,
+    online: bool,
 ) -> Sequence[Finding]:
     """Look at all of it; a run folder is made and taken away again. ``online`` asks the API for its time, keyless."""
-    found = [_versions(), *_folder(report_dir, clock), _open_files(concurrency), *_environment(environ)]
+    found = [_versions(), *_folder(report_dir, clock), _open_files(concurrency, open_files_max), *_environment(environ)]
     if online:
         found += _reached(base_url, probe(base_url, clock=clock), clock)
     return found
@@ -91,11 +96,11 @@ def _folder(report_dir: Path, clock: Clock) -> Iterator[Finding]:
         yield Finding(name="disk", level="ok", words=words)
 
 
-def _open_files(concurrency: int) -> Finding:
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    need = 2 * concurrency + FILES_SPARE
-    words = f"{limit:,} allowed, {need:,} needed for {concurrency} requests in flight"
-    if limit >= need:
+def _open_files(concurrency: int, most: int | None) -> Finding:
+    need = FILES_OF_A_SLOT * concurrency + FILES_BESIDES
+    allowed = "any number" if most is None else f"{most:,}"
+    words = f"{allowed} allowed, {need:,} needed for {concurrency} requests in flight"
+    if most is None or most >= need:
         return Finding(name="open files", level="ok", words=words)
     return Finding(name="open files", level="bad", words=words, fix=f"ulimit -n {need}, or a lower concurrency.")
 

@@ -20,7 +20,7 @@ from bulkpatch.api.doors import plan as _plan
 from bulkpatch.api.doors import resume as _resume
 from bulkpatch.api.doors import run as _run
 from bulkpatch.api.options import Options, Plan
-from bulkpatch.engine.system import SystemClock
+from bulkpatch.engine.system import SystemClock, open_files_max
 from bulkpatch.errors import InvalidInput, Problem
 from bulkpatch.job.load import load_job as _load_job
 from bulkpatch.job.spec import Job, Origin
@@ -163,6 +163,7 @@ def _options(how: How, *, dry_run: bool = False) -> Options:
         faults=how.get("faults", "none"),
         dry_run=dry_run,
         i_know=how.get("i_know", False),
+        open_files_max=open_files_max(),
         observe=observe if tell is not None else None,
         confirm=how.get("on_plan"),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -87,12 +86,6 @@ def rate_of(text: str | None) -> Rate | None:
         return parse_rate(text)
     except ValueError as error:
         raise InvalidInput([Problem(code="BP106", message=f"--rate: {error}")]) from None
-
-
-def open_files_max() -> int | None:
-    """How many files this process may have open; None where there is no limit."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return None if soft == resource.RLIM_INFINITY else soft
 
 
 def _typed(key: str, text: str) -> str | int:

@@ -14,13 +14,13 @@ from bulkpatch.cli.settings import (
     ENVIRON,
     Common,
     Sending,
-    open_files_max,
     rate_of,
     report_dir,
     settings_of,
 )
 from bulkpatch.cli.showing import plan_lines
 from bulkpatch.cli.speaking import tell
+from bulkpatch.engine.system import open_files_max
 from bulkpatch.errors import InvalidInput, NotConfirmed, Problem
 from bulkpatch.job.spec import Job
 from bulkpatch.observe.many import Observers

@@ -1,8 +1,9 @@
-"""The machine's clock and the one thread that blocking work goes to: the only place that asks the system for either."""
+"""What is asked of the system: its clocks, how many files may be open, and the one thread that blocking work goes to."""
 
 from __future__ import annotations
 
 import asyncio
+import resource
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,12 @@ from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def open_files_max() -> int | None:
+    """How many files this process may have open; None where there is no limit."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else soft
 
 
 class SystemClock:

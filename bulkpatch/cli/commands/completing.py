@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from bulkpatch.cli.app import build
-from bulkpatch.cli.speaking import say
+from bulkpatch.cli.speaking import say_bytes
 
 Shell = Literal["bash", "zsh", "fish"]
 
@@ -66,5 +66,5 @@ def completion(shell: Shell) -> int:
             script = script.replace("'1:A run id, a folder, or latest.'", "'1:run:_bulkpatch_runs'") + _ZSH
         case "fish":
             script += _FISH + "".join(map(_FISH_LINE.format, RUN_COMMANDS))
-    say(script)
+    say_bytes(script.encode())
     return 0

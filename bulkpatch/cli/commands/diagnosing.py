@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from bulkpatch import api
 from bulkpatch.cli.settings import CLOCK, ENVIRON, Common, Sending, report_dir, settings_of
 from bulkpatch.cli.speaking import say, say_json
+from bulkpatch.engine.system import open_files_max
 from bulkpatch.errors import ExitCode
 from bulkpatch.job.grammar import ApiTable, SendTable
 
@@ -47,6 +48,7 @@ def doctor(
         ENVIRON,
         clock=CLOCK,
         concurrency=int(str(chosen.get("send.concurrency", SendTable().concurrency))),
+        open_files_max=open_files_max(),
         online=not offline,
     )
     if output == "json":
