@@ -1,4 +1,4 @@
-"""What is asked of the system: its clocks, how many files may be open, and the one thread that blocking work goes to."""
+"""What is asked of the system: its clocks, how many files may be open, and the one thread for work that blocks."""
 
 from __future__ import annotations
 
