@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from bulkpatch.errors import CODES, Problem
+from bulkpatch.job.frames import one_line
 from bulkpatch.job.naming import foreign_letters, nearest, shown
 from bulkpatch.job.parts import Header, Kind, fits
 from bulkpatch.job.references import template_columns
@@ -164,7 +165,7 @@ def _unknown(header: Header, named: set[str]) -> Iterator[Problem]:
         foreign = foreign_letters(name)
         words = f"unknown column {shown(name)}" + (f"; it contains {foreign}" if foreign else "")
         meant = nearest(name, [*named, *known.fields]) or known.suggest(name)
-        hint = f"Did you mean {meant}? " if meant else ""
+        hint = f"Did you mean {one_line(meant)}? " if meant else ""
         if known.is_object(name):
             hint = f"It is an object of the API: name one of its fields, such as {known.children(name)[0]}. "
         yield Problem(code="BP215", message=words, hint=hint + CODES["BP215"].fix, file=header.file)

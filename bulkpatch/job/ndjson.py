@@ -132,9 +132,9 @@ class Ndjson:
         """Why a file in which no line is a row is none of ours."""
         words = "no line names a column"
         with self._source.open() as file:
-            _, lines = next(self._chunks(file))
+            first = next((text for _, lines in self._chunks(file) for text in lines), "")
         try:
-            _parsed(lines[0])
+            _parsed(first)
         except _Flaw as flaw:
             words = str(flaw)
         refuse("BP220", words, hint=_OBJECT_A_LINE, file=self._source.shown, line=1)

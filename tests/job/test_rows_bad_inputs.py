@@ -761,6 +761,23 @@ def test_row_46_a_whole_number_beyond_2_to_the_53_is_refused(tmp_path: Path, kin
         assert_told(problem, "BP216", "beyond ±2^53", kind=kind, line=line_of(kind, row), row=row, column=PORT)
 
 
+@pytest.mark.parametrize("line", ['{"destination_id":"a"', '["a"]', "nonsense", '{"destination_id":"\\ud800'])
+def test_one_broken_line_without_its_end_is_told_as_any_other(tmp_path: Path, line: str) -> None:
+    """A file that stops in its first line; found by fuzzing: it was an internal error."""
+    problem = problem_of(tmp_path, line, kind="ndjson")
+    assert (problem.code, problem.line) == ("BP220", 1)
+
+
+def test_a_suggestion_shows_no_character_that_cannot_be_seen(tmp_path: Path) -> None:
+    """The job's own column name may hold a byte order mark."""
+    problems = problems_of(
+        tmp_path, "destination_id,port,name\na,1,n\n", options='columns = { "po\\uFEFFrt" = "postgres.port" }'
+    )
+    told = "".join(problem.message + problem.hint for problem in problems)
+    assert "po\\ufeffrt" in told
+    assert told.isprintable()
+
+
 def test_row_46_numbers_of_any_length_in_ndjson_are_told_like_any_other(tmp_path: Path) -> None:
     table = {"destination_id": ["a", "b", "c"], PORT: [5432, 2**53 + 1, 10**30]}
     for row, problem in enumerate(problems_of(tmp_path, table, kind="ndjson"), 2):
