@@ -87,7 +87,7 @@ def records_of(chance: random.Random) -> list[dict[str, Any]]:
 
     There are never so many requests that the breaker may open: it would wait for a minute.
     """
-    ids = [f"d{number}" for number in range(1, chance.randint(2, MIN_ANSWERS))]
+    ids = [f"d{number}" for number in range(1, chance.randint(3, MIN_ANSWERS))]
     chosen = [*ids, *chance.choices(ids, k=chance.choice([0, 0, 3]))]
     chance.shuffle(chosen)
     return [
