@@ -72,10 +72,11 @@ def check_text(text: str) -> None:
 
 
 def _check_number(value: float) -> None:
-    if not math.isfinite(value):
+    if isinstance(value, int):
+        if abs(value) > INTEGER_MAX:
+            raise CoercionError("a whole number beyond ±2^53", "other programs would round it")
+    elif not math.isfinite(value):
         raise CoercionError("not a finite number")
-    if isinstance(value, int) and abs(value) > INTEGER_MAX:
-        raise CoercionError("a whole number beyond ±2^53", "other programs would round it")
 
 
 def _check_items(items: Iterable[Any], depth: int) -> None:

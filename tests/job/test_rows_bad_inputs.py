@@ -778,6 +778,15 @@ def test_a_suggestion_shows_no_character_that_cannot_be_seen(tmp_path: Path) -> 
     assert told.isprintable()
 
 
+@pytest.mark.parametrize("digits", [17, 400, 4000])
+@pytest.mark.parametrize("place", ["postgres.port", "something_new", "destination.deep.inside"])
+def test_row_46_a_number_of_any_length_in_the_job_is_refused(tmp_path: Path, place: str, digits: int) -> None:
+    """Longer than any float, too; found by fuzzing: it was an internal error."""
+    more = "[api]\nallow_unknown_fields = true"
+    told = problems_of(tmp_path, ids("a"), patch=f"{place} = {'9' * digits}", more=more)
+    assert {Path(problem.file or "").name for problem in told} == {"job.toml"}
+
+
 def test_row_46_numbers_of_any_length_in_ndjson_are_told_like_any_other(tmp_path: Path) -> None:
     table = {"destination_id": ["a", "b", "c"], PORT: [5432, 2**53 + 1, 10**30]}
     for row, problem in enumerate(problems_of(tmp_path, table, kind="ndjson"), 2):
