@@ -144,6 +144,10 @@ class Ledger(ReadLedger, Protocol):
         """Of each row with this id: its number, and all that happened to it in order."""
         ...
 
+    def reopen(self) -> None:
+        """After a commit that failed: use it again. What that commit held is not in it. Raises ``LedgerFailed``."""
+        ...
+
     def close(self) -> None:
         """Checkpoint and let go. Safe to call twice."""
         ...

@@ -8,7 +8,7 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import time
 from pathlib import Path
@@ -38,8 +38,9 @@ from bulkpatch.engine.engine import Adapters, Engine
 from bulkpatch.engine.signals import two_step
 from bulkpatch.engine.stages import Guards
 from bulkpatch.engine.system import ThreadExecutor
-from bulkpatch.errors import BulkpatchError, ExitCode, KeyRefused, Unreachable
+from bulkpatch.errors import BulkpatchError, ExitCode, KeyRefused, LedgerFailed, Unreachable
 from bulkpatch.job.spec import Window
+from bulkpatch.ledger.ballast import Ballast
 from bulkpatch.ledger.folder import write_private
 from bulkpatch.model import Act, Limits, Notice, RowState, RunEnded, RunResult, RunStarted, Snapshot
 from bulkpatch.observe.log import EventLog
@@ -118,7 +119,7 @@ def work_on(session: Session) -> RunResult:
         at_end.callback(log.close)
         at_end.callback(opened.resolver.close)
         result = _planned(session) or asyncio.run(_send(session, observer))
-        notes = _report(session, result)
+        result, notes = _reported(session, result)
         session.ledger.close()
         hook = None if header.dry_run else opened.job.hooks.on_stop
         if failed := on_stop(hook, opened.job.folder, result, options.environ):
@@ -126,7 +127,8 @@ def work_on(session: Session) -> RunResult:
             observer.notify(Notice(code="BP904", message=failed))
         observer.notify(RunEnded(result=result))
     leaks = search_folder(session.folder, opened.redactor, clock=options.clock)
-    run_file.end(result, {"notes": notes, "log_lines_lost": log.lost, "leak_check": leak_facts(leaks)})
+    with suppress(LedgerFailed) if result.exit_code == ExitCode.LEDGER else nullcontext():  # that is known already
+        run_file.end(result, {"notes": notes, "log_lines_lost": log.lost, "leak_check": leak_facts(leaks)})
     refuse_leaks(leaks)
     return result
 
@@ -178,6 +180,12 @@ async def _send(session: Session, observer: Observers) -> RunResult:
         per_recipient=opened.job.per_recipient,
     )
     transport = session.fleet.transport()
+    ballast = Ballast(session.folder)
+
+    def make_room() -> None:
+        ballast.free()
+        ledger.reopen()
+
     adapters = Adapters(
         clock=options.clock,
         executor=executor,
@@ -189,6 +197,7 @@ async def _send(session: Session, observer: Observers) -> RunResult:
         redactor=opened.redactor,
         observer=observer,
         draw=options.draw,
+        make_room=make_room,
         guards=Guards(expect=opened.job.expect, drift=session.drift),
         window=window_of(opened.job.window),
     )
@@ -200,7 +209,7 @@ async def _send(session: Session, observer: Observers) -> RunResult:
     steering = Steering(engine, session.pace.ceiling, options.clock)
     try:
         async with ControlServer(session.folder, steering.handle):
-            with two_step(engine):
+            with ballast, two_step(engine):
                 stop = await engine.run()
     finally:
         await transport.aclose()
@@ -273,6 +282,17 @@ def _result(session: Session, stop: Stop | None, snapshot: Snapshot) -> RunResul
         )
     ledger.commit([_act(session, result.status, exit_code=int(result.exit_code), code=result.code)])
     return result
+
+
+def _reported(session: Session, result: RunResult) -> tuple[RunResult, Sequence[str]]:
+    """Write the report. Where the disk does not take it the ledger is done all the same, and the result says so."""
+    try:
+        return result, _report(session, result)
+    except LedgerFailed as failure:
+        words = f"{failure.message}. {failure.hint}"
+        reason = f"{result.reason} {words}".strip()
+        failed = replace(result, exit_code=ExitCode.LEDGER, code=result.code or failure.code, reason=reason)
+        return failed, [words]
 
 
 def _report(session: Session, result: RunResult) -> Sequence[str]:

@@ -18,7 +18,7 @@ from bulkpatch.api.options import Options
 from bulkpatch.api.pacing import fresh_pace, resumed_pace
 from bulkpatch.api.session import Session, work_on
 from bulkpatch.core.waves import WaveState
-from bulkpatch.errors import InvalidInput, Mismatch, NotConfirmed
+from bulkpatch.errors import InvalidInput, LedgerFailed, Mismatch, NotConfirmed
 from bulkpatch.job.reading import job_sha256
 from bulkpatch.job.rows import Rows, RowsCheck
 from bulkpatch.job.spec import Job
@@ -146,6 +146,13 @@ def work(  # noqa: PLR0913  (what one process needs, each by name)
             ledger.close()
             rmtree(folder)  # nothing was sent, so there is nothing to remember
             raise
+        except LedgerFailed as failure:
+            raise LedgerFailed(failure.code, failure.message, hint=f"{failure.hint} {way_on(folder)}") from None
+
+
+def way_on(folder: Path) -> str:
+    """What to type when the disk of the run in ``folder`` is well again."""
+    return f"The run goes on with: bulkpatch resume {folder.name}"
 
 
 def served(opened: Opened, options: Options, at_end: ExitStack) -> str:

@@ -252,8 +252,8 @@ def _unusable(message: str, hint: str) -> InvalidInput:
 
 def _translated(folder: Path, error: OSError) -> BulkpatchError:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return LedgerFailed("BP606", "the disk is full", hint="Free at least 1 MiB, then resume.")
+        return LedgerFailed("BP606", "the disk is full", hint="Free some space, then try again.")
     if error.errno == errno.EIO:
-        return LedgerFailed("BP607", "the disk of the ledger fails", hint="Check the disk, then resume.")
+        return LedgerFailed("BP607", "the disk of the ledger fails", hint="Check the disk, then try again.")
     what = error.strerror or str(error)
     return _unusable(f"no control socket can be made in {folder}: {what}", "Use a local disk: --report-dir DIR.")

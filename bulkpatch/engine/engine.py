@@ -18,7 +18,7 @@ from bulkpatch.engine.gate import Gate
 from bulkpatch.engine.stages import Carried, Guards, carried, judge, request_of
 from bulkpatch.engine.waving import Waves, Waving
 from bulkpatch.engine.writer import LedgerWriter
-from bulkpatch.errors import CODES, BulkpatchError, ExitCode
+from bulkpatch.errors import CODES, BulkpatchError, ExitCode, LedgerFailed
 from bulkpatch.model import (
     AttemptSent,
     Outcome,
@@ -41,7 +41,10 @@ PROGRESS_S = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapters:
-    """What the engine works with. ``draw`` gives numbers from [0, 1)."""
+    """What the engine works with. ``draw`` gives numbers from [0, 1).
+
+    ``make_room`` lets a ledger that met a full disk be used again.
+    """
 
     clock: Clock
     executor: Executor
@@ -53,6 +56,7 @@ class Adapters:
     redactor: Redactor
     observer: Observer
     draw: Callable[[], float]
+    make_room: Callable[[], None] = lambda: None
     guards: Guards = field(default_factory=Guards)
     window: SendWindow | None = None
 
@@ -84,6 +88,8 @@ class Engine:
             await asyncio.gather(*self._slots, return_exceptions=True)
             if self._failure is None:
                 await self.writer.durable()
+            elif _is_full(self._failure):
+                await self._rescue()
         finally:
             for task in others:
                 task.cancel()
@@ -300,7 +306,19 @@ class Engine:
     def _fail(self, failure: BaseException) -> None:
         if self._failure is None:
             self._failure = failure
-        code, words = "BP901", CODES["BP901"].title
+        code, words, exit_code = "BP901", CODES["BP901"].title, ExitCode.INTERNAL
         if isinstance(failure, BulkpatchError):
-            code, words = failure.code, failure.message
-        self.stop(Stop(why=Why.BROKEN, code=code, reason=words, exit_code=ExitCode.INTERNAL))
+            code, words, exit_code = failure.code, f"{failure.message}. {failure.hint}".strip(), failure.exit_code
+        self.stop(Stop(why=Why.BROKEN, code=code, reason=words, exit_code=exit_code))
+
+    async def _rescue(self) -> None:
+        """The disk is full and nothing is sent any more: write the answers that came since then."""
+        try:
+            await self.writer.rescue(self._with.make_room)
+        except BulkpatchError:
+            return  # run() raises what was met first
+        self._failure = None
+
+
+def _is_full(failure: BaseException) -> bool:
+    return isinstance(failure, LedgerFailed) and failure.code == "BP606"

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import islice
 
-from bulkpatch.model import Record
+from bulkpatch.model import Intent, Record, Resolved
 from bulkpatch.ports import Executor, Ledger
+
+_Queued = tuple[Record, Callable[[], None] | None]
 
 GROUP_MAX = 1_000
 """Records a commit at most: one fsync for a thousand is already free."""
@@ -16,14 +19,14 @@ GROUP_MAX = 1_000
 class LedgerWriter:
     """Writes what it is given, at once when idle and in groups when busy.
 
-    After a failed commit nothing more is written, and every waiter gets the error.
+    After a failed commit nothing more is written, and every waiter gets the error. What could not be written is held.
     """
 
     def __init__(self, ledger: Ledger, executor: Executor, *, on_failure: Callable[[BaseException], None]) -> None:
         self._ledger = ledger
         self._executor = executor
         self._on_failure = on_failure
-        self._queue: deque[tuple[Record, Callable[[], None] | None]] = deque()
+        self._queue: deque[_Queued] = deque()
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._put = 0
         self._written = 0
@@ -48,18 +51,31 @@ class LedgerWriter:
             self._waiters.append((self._put, waiter))
             await waiter
 
+    async def rescue(self, make_room: Callable[[], None]) -> None:
+        """After a commit that failed: write what is held, once ``make_room`` made that possible.
+
+        Intents are let go, since nothing was sent for them: their waiters got the error.
+        """
+        held = [one for one in self._queue if not isinstance(one[0], Intent | Resolved)]
+        self._queue.clear()
+        await self._executor.run(make_room)
+        await self._executor.run(self._ledger.commit, [record for record, _ in held])
+        self._landed(held)
+
     async def _drain(self) -> None:
         try:
             while self._queue:
-                group = [self._queue.popleft() for _ in range(min(GROUP_MAX, len(self._queue)))]
+                group = list(islice(self._queue, GROUP_MAX))
                 await self._executor.run(self._ledger.commit, [record for record, _ in group])
+                for _ in group:
+                    self._queue.popleft()
                 self._landed(group)
         except Exception as failure:  # noqa: BLE001  (handed to every waiter and to the engine)
             self._fail(failure)
         finally:
             self._task = None
 
-    def _landed(self, group: Sequence[tuple[Record, Callable[[], None] | None]]) -> None:
+    def _landed(self, group: Sequence[_Queued]) -> None:
         self._written += len(group)
         for _, then in group:
             if then is not None:

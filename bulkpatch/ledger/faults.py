@@ -9,6 +9,9 @@ from contextlib import contextmanager
 
 from bulkpatch.errors import Broken, BulkpatchError, LedgerFailed, Mismatch
 
+ROOM_MIB = 32
+"""MiB with which a run can go on: half is the write-ahead log at its longest, the rest the ballast and a report."""
+
 
 def contradicted() -> Broken:
     """A record says again, or otherwise, what the ledger holds already."""
@@ -44,8 +47,8 @@ def translated(error: sqlite3.Error | OSError | UnicodeEncodeError | OverflowErr
                 "BP605", "the ledger is damaged", hint="Restore it from a backup; it was left as it is."
             )
     if full:
-        return LedgerFailed("BP606", "the disk is full", hint="Free at least 1 MiB, then resume.")
-    return LedgerFailed("BP607", "the disk of the ledger fails", hint="Check the disk, then resume.")
+        return LedgerFailed("BP606", "the disk is full", hint=f"Free at least {ROOM_MIB} MiB, then try again.")
+    return LedgerFailed("BP607", "the disk of the ledger fails", hint="Check the disk, then try again.")
 
 
 @contextmanager

@@ -79,7 +79,7 @@ class _Facts:
 
 
 class MemoryLedger:
-    """ports.Ledger without a disk. After a failed commit it refuses all further use, as after ``close``."""
+    """ports.Ledger without a disk. After ``close`` or a failed commit it refuses all use, until ``reopen``."""
 
     def __init__(self, header: RunHeader, rows: Iterable[Sequence[SeedRow]]) -> None:
         seeded = [row for batch in rows for row in batch]
@@ -90,6 +90,10 @@ class MemoryLedger:
         self._facts = _Facts(header=replace(header, rows=len(seeded)), rows=by_number)
         self._numbers = list(by_number)
         self._copies = Counter(row.lead for row in seeded if row.lead is not None)
+        self._closed = False
+
+    def reopen(self) -> None:
+        """See ports.Ledger."""
         self._closed = False
 
     def reopened(self) -> MemoryLedger:

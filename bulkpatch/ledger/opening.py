@@ -8,6 +8,7 @@ import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 from bulkpatch.errors import BulkpatchError, ExitCode, LedgerFailed, Mismatch
@@ -95,14 +96,17 @@ def open_ledger(folder: Path) -> SqliteLedger:
         raise Unbegun("BP123", f"{folder} holds no ledger", hint="List the runs with: bulkpatch runs")
     with disk_faults():
         _look(path)
-        connection = _connect(path, journal="wal")
+        connect = partial(_connect, path, journal="wal")
+        connection = connect()
         try:
             # Asked again: a newer version that was killed may have left its mark in the write-ahead log only.
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             _refuse_newer(path, version)
+            # What a log holds whose fsync failed may be in memory only: it is written anew before more is added to it.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             if version < len(migrations()):
                 _migrate(connection, path, version)
-            return SqliteLedger(connection)
+            return SqliteLedger(connection, connect)
         except BaseException:
             connection.close()
             raise

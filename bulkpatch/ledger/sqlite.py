@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import fields
 from typing import Any
 from weakref import WeakSet
@@ -51,10 +51,11 @@ _COLUMNS = {kind: tuple(column.name for column in fields(kind)) for kind in _INS
 
 
 class SqliteLedger:
-    """ports.Ledger on one connection. After a failed commit it refuses all further use."""
+    """ports.Ledger on one connection. After a failed commit it refuses all further use, until ``reopen``."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, connect: Callable[[], sqlite3.Connection]) -> None:
         self._connection: sqlite3.Connection | None = connection
+        self._connect = connect
         self._readers: WeakSet[sqlite3.Cursor] = WeakSet()
         self._header = header_of(connection)
 
@@ -196,16 +197,20 @@ class SqliteLedger:
         order = {kind: at for at, kind in enumerate(_STORY)}
         return sorted(events, key=lambda event: (order_of(event), order[type(event)]))
 
+    def reopen(self) -> None:
+        """See ports.Ledger."""
+        if self._connection is None:
+            with disk_faults():
+                self._connection = self._connect()
+
     def close(self) -> None:
         """Fold the write-ahead log back and let go."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with disk_faults():
-                try:
-                    self._end_reading()
-                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                finally:
-                    connection.close()
+            with disk_faults(), closing(connection), suppress(sqlite3.Error):
+                self._end_reading()
+                # What cannot be folded back stays in the log, as durable as before.
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 _STORY: Mapping[type[Any], str] = {

@@ -283,9 +283,9 @@ class Listed:
             chosen = set(wanted(batch[0].row, batch[-1].row))
             yield [row for row in batch if row.row in chosen]
 
-    def ledger(self, *, waves: Sequence[int] = (), sights: Sequence[Mapping[str, Any]] = ()) -> MemoryLedger:
-        """One that knows the rows; ``waves`` and ``sights`` say of each its wave and what was seen of it."""
-        seeds = [
+    def seeds(self, *, waves: Sequence[int] = ()) -> Sequence[SeedRow]:
+        """The rows as a ledger takes them; ``waves`` says of each its wave."""
+        return [
             SeedRow(
                 row=one.row,
                 destination_id=one.destination_id,
@@ -296,7 +296,10 @@ class Listed:
             )
             for one in self.rows
         ]
-        made = MemoryLedger(HEADER, [seeds])
+
+    def ledger(self, *, waves: Sequence[int] = (), sights: Sequence[Mapping[str, Any]] = ()) -> MemoryLedger:
+        """One that knows the rows; ``waves`` and ``sights`` say of each its wave and what was seen of it."""
+        made = MemoryLedger(HEADER, [self.seeds(waves=waves)])
         seen = zip(self.rows, sights, strict=False)
         made.commit([Sight(row=one.row, at_us=0, found=True, **sight) for one, sight in seen])
         return made
@@ -320,6 +323,7 @@ class Run:
     heard: Heard = field(default_factory=Heard)
     meanwhile: Callable[[Engine], Awaitable[None]] | None = None
     executor: Callable[[], Executor] = Inline
+    make_room: Callable[[], None] = lambda: None
     most_s: float = 86_400.0
 
     async def work(self) -> Stop | None:
@@ -345,6 +349,7 @@ class Run:
             redactor=PlainRedactor(),
             observer=self.heard,
             draw=random.Random(1).random,  # noqa: S311  (a fixed seed)
+            make_room=self.make_room,
             guards=self.guards,
             window=self.window,
         )

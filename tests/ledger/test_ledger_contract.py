@@ -693,6 +693,18 @@ def test_what_cannot_be_kept_is_refused_with_its_whole_commit(shelf: Shelf, wron
     assert shelf.reopen().counts() == {S.PENDING: 20}
 
 
+def test_a_ledger_that_failed_is_used_again_once_it_is_reopened(book: Ledger) -> None:
+    """Without what the failed commit held; one that did not fail goes on as before."""
+    book.reopen()
+    book.commit([intent(1)])
+    with pytest.raises(Broken):
+        book.commit([intent(2), intent(1)])
+    book.reopen()
+    assert book.counts() == {RowState.IN_FLIGHT: 1, RowState.PENDING: 19}
+    book.commit([outcome(1), intent(2)])
+    assert book.counts() == {RowState.ACCEPTED: 1, RowState.IN_FLIGHT: 1, RowState.PENDING: 18}
+
+
 def test_what_follows_a_refused_row_is_not_held_against_it(shelf: Shelf) -> None:
     """A record that was refused with others may be committed later: it never was there."""
     book = shelf.seed(header(), seeds(20))

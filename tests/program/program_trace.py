@@ -1,0 +1,30 @@
+"""Faults at system calls, by strace: the n-th call of a kind fails, or kills the process that makes it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+
+@cache
+def _may_trace() -> bool:
+    strace = shutil.which("strace")
+    return (
+        strace is not None and subprocess.run([strace, "-qq", "-o", "/dev/null", "true"], check=False).returncode == 0
+    )
+
+
+def injecting(calls: str, fault: str, *, paths: Sequence[Path] = ()) -> list[str]:
+    """What goes before a command so that ``fault`` strikes ``calls``, on ``paths`` only if there are any.
+
+    ``fault`` is strace's: ``error=ENOSPC``, ``signal=KILL:when=3``. Skips where no process may be traced.
+    """
+    if not _may_trace():
+        pytest.skip("strace is not there, or no process may be traced here: no fault was put in")
+    watched = [word for path in paths for word in ("-P", str(path))]
+    return ["strace", "-f", "-qq", "-o", "/dev/null", *watched, "-e", f"inject={calls}:{fault}", "-e", f"trace={calls}"]
