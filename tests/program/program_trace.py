@@ -28,3 +28,15 @@ def injecting(calls: str, fault: str, *, paths: Sequence[Path] = ()) -> list[str
         pytest.skip("strace is not there, or no process may be traced here: no fault was put in")
     watched = [word for path in paths for word in ("-P", str(path))]
     return ["strace", "-f", "-qq", "-o", "/dev/null", *watched, "-e", f"inject={calls}:{fault}", "-e", f"trace={calls}"]
+
+
+def watching(thread: int, calls: str, *, fault: str = "", to: Path | None = None) -> subprocess.Popen[bytes]:
+    """A tracer of one thread that runs already. It ends with the thread; ``to`` gets a line for each of ``calls``."""
+    injected = ["-e", f"inject={calls}:{fault}"] if fault else []
+    command = ["strace", "-qq", "-o", str(to or "/dev/null"), "-e", f"trace={calls}", *injected, "-p", str(thread)]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def need_tracing() -> None:
+    """Skip where no process may be traced."""
+    injecting("write", "error=EIO")
