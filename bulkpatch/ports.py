@@ -136,8 +136,8 @@ class Ledger(ReadLedger, Protocol):
         """Every row that has a request of its own, ascending, in batches of at most ``batch``."""
         ...
 
-    def recent_sends(self, since_us: int) -> Sequence[tuple[int, float]]:
-        """``(at_us, at_s)`` of the intents since ``since_us``, ascending."""
+    def recent_sends(self, since_us: int, since_s: float) -> Sequence[tuple[int, float]]:
+        """``(at_us, at_s)`` of the intents that left since ``since_us`` or ``since_s``, ascending."""
         ...
 
     def story(self, destination_id: str) -> Sequence[tuple[int, Sequence[RowEvent]]]:

@@ -18,6 +18,7 @@ from bulkpatch.api.starting import (
     ask_leave,
     begin,
     header_of,
+    held,
     limits_of,
     new_folder,
     plan_id,
@@ -115,7 +116,7 @@ def _run_plan(path: Path, options: Options) -> RunResult:
     ask_leave(opened, options)
     folder = new_folder(opened, options)
     header = header_of(opened, options, run_id=folder.name, rows=planned.rows, plan=planned.run_id)
-    with RunLock(folder):
+    with held(folder):
         use_plan(path, folder, header, runs=list_runs(options.report_dir))
         ledger = open_ledger(folder)
         return work(folder, ledger, opened, options, opened.rows, found=found)
@@ -170,7 +171,7 @@ def retry(run_name: str, options: Options, states: frozenset[RowState] = RETRIED
 def resume(run_name: str, options: Options) -> RunResult:
     """Go on where a run stopped, for whatever reason. Raises ``Mismatch`` if job or input moved."""
     folder = resolve_run(options.report_dir, run_name)
-    with RunLock(folder):
+    with held(folder):
         ledger = open_ledger(folder)
         header, counts = ledger.header(), ledger.counts()
         if header.dry_run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import string
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from shutil import rmtree
@@ -24,7 +24,7 @@ from bulkpatch.job.rows import Rows, RowsCheck
 from bulkpatch.job.spec import Job
 from bulkpatch.ledger.folder import make_run_folder
 from bulkpatch.ledger.lock import RunLock
-from bulkpatch.ledger.opening import create
+from bulkpatch.ledger.opening import FILE, create
 from bulkpatch.ledger.sqlite import SqliteLedger
 from bulkpatch.model import Limits, Operation, PendingRow, RunHeader, RunResult, Secret, SeedRow
 from bulkpatch.prequel.requests import key_class
@@ -97,7 +97,7 @@ def begin(  # noqa: PLR0913  (a run is what it begins with)
     source = opened.rows if chosen is None else Selected(opened.rows, chosen)
     folder = new_folder(opened, options)
     header = header_of(opened, options, run_id=folder.name, rows=found.rows, parent=parent)
-    with RunLock(folder):
+    with held(folder):
         opened.rows.keep_stdin(folder / SPOOL)
         ledger = create(folder, header, source.seed_rows())
         return work(folder, ledger, opened, options, source, found=found, begins=begins)
@@ -146,13 +146,19 @@ def work(  # noqa: PLR0913  (what one process needs, each by name)
             ledger.close()
             rmtree(folder)  # nothing was sent, so there is nothing to remember
             raise
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Work on the run in ``folder``, under its lock. Where its disk fails, the error says how the run goes on."""
+    with RunLock(folder):
+        try:
+            yield
         except LedgerFailed as failure:
-            raise LedgerFailed(failure.code, failure.message, hint=f"{failure.hint} {way_on(folder)}") from None
-
-
-def way_on(folder: Path) -> str:
-    """What to type when the disk of the run in ``folder`` is well again."""
-    return f"The run goes on with: bulkpatch resume {folder.name}"
+            if failure.code not in {"BP606", "BP607"} or not (folder / FILE).exists():
+                raise
+            hint = f"{failure.hint} The run goes on with: bulkpatch resume {folder.name}"
+            raise LedgerFailed(failure.code, failure.message, hint=hint) from None
 
 
 def served(opened: Opened, options: Options, at_end: ExitStack) -> str:

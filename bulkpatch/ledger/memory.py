@@ -196,10 +196,10 @@ class MemoryLedger:
         facts = self._held
         return dict(Counter(facts.fate(row).state for row in facts.rows.values()))
 
-    def recent_sends(self, since_us: int) -> Sequence[tuple[int, float]]:
+    def recent_sends(self, since_us: int, since_s: float) -> Sequence[tuple[int, float]]:
         """See ports.Ledger."""
-        left = (intent for fate in self._held.fates.values() for intent in fate.sends())
-        return sorted((intent.at_us, intent.at_s) for intent in left if intent.at_us >= since_us)
+        left = [(intent.at_us, intent.at_s) for fate in self._held.fates.values() for intent in fate.sends()]
+        return sorted((at_us, at_s) for at_us, at_s in left if at_us >= since_us or at_s >= since_s)
 
     def acts(self) -> Sequence[Act]:
         """See ports.Ledger."""

@@ -128,10 +128,10 @@ class SqliteLedger:
         with disk_faults():
             return {RowState(state): number for state, number in self._db.execute(sql("counts"))}
 
-    def recent_sends(self, since_us: int) -> Sequence[tuple[int, float]]:
+    def recent_sends(self, since_us: int, since_s: float) -> Sequence[tuple[int, float]]:
         """See ports.Ledger."""
         with disk_faults():
-            return self._db.execute(sql("recent_sends"), {"since_us": since_us}).fetchall()
+            return self._db.execute(sql("recent_sends"), {"since_us": since_us, "since_s": since_s}).fetchall()
 
     def acts(self) -> Sequence[Act]:
         """See ports.Ledger."""

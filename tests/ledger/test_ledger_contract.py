@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -41,7 +42,7 @@ S = RowState
 READS: Sequence[Callable[[Ledger], object]] = (
     lambda book: book.pending_between(1, 20),
     lambda book: book.counts(),
-    lambda book: book.recent_sends(0),
+    lambda book: book.recent_sends(0, math.inf),
     lambda book: book.acts(),
     lambda book: list(book.outcome_rows()),
     lambda book: list(book.row_numbers({S.ACCEPTED})),
@@ -111,7 +112,7 @@ def test_a_fresh_ledger_knows_its_rows_and_nothing_else(book: Ledger) -> None:
         PendingRow(row=1, destination_id="d1", digest=b"x" * 32),
         PendingRow(row=2, destination_id="d2", digest=b"x" * 32),
     ]
-    assert (list(book.acts()), list(book.recent_sends(0))) == ([], [])
+    assert (list(book.acts()), list(book.recent_sends(0, math.inf))) == ([], [])
     assert list(book.story("d1")) == [(1, [])]
     assert rows_of(book)[1] == OutcomeRow(
         row=1,
@@ -207,7 +208,7 @@ def test_a_withdrawn_attempt_never_left(book: Ledger) -> None:
     assert (known.doubted, known.open) == (False, False)
     shown = rows_of(book)[1]
     assert (shown.state, shown.attempts, shown.sent_at_us, shown.code, shown.error) == ("pending", 0, None, None, None)
-    assert (list(book.recent_sends(0)), dict(book.counts())) == ([], {S.PENDING: 20})
+    assert (list(book.recent_sends(0, math.inf)), dict(book.counts())) == ([], {S.PENDING: 20})
 
 
 @pytest.mark.parametrize(
@@ -331,7 +332,7 @@ def test_a_stage_that_was_passed_answers_its_attempt(book: Ledger) -> None:
     assert [type(known.open_stage), type(known.passed)] == [Stage, Stage]
     book.commit([outcome(1, S.VERIFIED, attempt=3, stage=Stage.VERIFY)])
     assert (rows_of(book)[1].state, rows_of(book)[1].stage, rows_of(book)[1].attempts) == ("verified", "verify", 3)
-    assert list(book.recent_sends(0)) == [(10, 1.0), (20, 2.0), (30, 3.0)]
+    assert list(book.recent_sends(0, math.inf)) == [(10, 1.0), (20, 2.0), (30, 3.0)]
 
 
 def test_tries_are_those_of_the_stage_that_comes_next(book: Ledger) -> None:
@@ -602,9 +603,10 @@ def test_recent_sends_are_those_that_left_since_then(book: Ledger) -> None:
     book.commit([intent(5, at_us=50, at_s=5.0), outcome(5), intent(4, at_us=40, at_s=4.0), setback(4)])
     book.commit([intent(3, at_us=30, at_s=3.0), withdrawn(3), intent(2, at_us=40, at_s=3.5)])
     book.commit([intent(1, at_us=29, at_s=9.0), lost(1)])
-    assert list(book.recent_sends(30)) == [(40, 3.5), (40, 4.0), (50, 5.0)]
-    assert list(book.recent_sends(0)) == [(29, 9.0), (40, 3.5), (40, 4.0), (50, 5.0)]
-    assert list(book.recent_sends(51)) == []
+    assert list(book.recent_sends(30, math.inf)) == [(40, 3.5), (40, 4.0), (50, 5.0)]
+    assert list(book.recent_sends(0, math.inf)) == [(29, 9.0), (40, 3.5), (40, 4.0), (50, 5.0)]
+    assert list(book.recent_sends(51, math.inf)) == []
+    assert list(book.recent_sends(51, 4.0)) == [(29, 9.0), (40, 4.0), (50, 5.0)]
 
 
 def test_acts_keep_the_order_they_were_committed_in(shelf: Shelf) -> None:

@@ -28,6 +28,11 @@ def small_disk(bench: Bench, mib: int) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(bench.reports)], check=True)
 
 
+def remount(disk: Path, how: str) -> None:
+    """From now on it can be read only (``ro``), or written as well (``rw``)."""
+    subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=True)
+
+
 def fill(disk: Path) -> Path:
     """Leave no byte on ``disk``; the file that took them."""
     filler = disk / "filler"

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -30,9 +31,10 @@ POLL_S = 0.002
 
 
 class Forks:
-    """``with Forks() as forks``: the process that forks. One call at a time."""
+    """``with Forks() as forks``: the process that forks. Any thread may ask it."""
 
     def __init__(self) -> None:
+        self._turn = threading.Lock()
         self._server = subprocess.Popen(
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
@@ -41,8 +43,9 @@ class Forks:
         """What the server says to ``what``."""
         assert self._server.stdin is not None
         assert self._server.stdout is not None
-        self._server.stdin.write(json.dumps(what) + "\n")
-        return json.loads(self._server.stdout.readline())
+        with self._turn:
+            self._server.stdin.write(json.dumps(what) + "\n")
+            return json.loads(self._server.stdout.readline())
 
     def __enter__(self) -> Self:
         return self
@@ -181,8 +184,6 @@ def _relax() -> None:
 
 def _held() -> None:
     """Wait until this thread is traced."""
-    import threading  # noqa: PLC0415
-
     thread = threading.get_native_id()
     Path("held").write_text(str(thread))
     while "TracerPid:\t0\n" in Path(f"/proc/self/task/{thread}/status").read_text():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +31,12 @@ NO_SUCH_CALL: Answer = (405, {}, b'{"status":"error","data":null,"message":"no s
 class _Server(ThreadingHTTPServer):
     """A client that goes away, or does not trust it, is no error of the server."""
 
-    def handle_error(self, *_: object) -> None:
-        """Say nothing."""
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of those."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class Parrot:
@@ -77,7 +82,6 @@ class Parrot:
                 """Say nothing."""
 
         self._server = _Server(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
         if tls is not None:  # the handshake is made by the thread of the connection, which may fail alone
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)

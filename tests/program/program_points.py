@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,10 +38,20 @@ class Point:
         return f"{self.thread}:{self.call}:{self.number}"
 
 
-def accepting(asked: Asked) -> Answer:
-    """Every PATCH is accepted."""
-    envelope = {"status": "success", "message": "", "data": {"destination": {"id": id_of(asked)}}}
-    return 200, {}, json.dumps(envelope).encode()
+class Accepting:
+    """Accepts every PATCH after ``latency_s``, and keeps when which came in."""
+
+    def __init__(self, latency_s: float) -> None:
+        self.latency_s = latency_s
+        self.came: list[tuple[float, str]] = []
+
+    def __call__(self, asked: Asked) -> Answer:
+        """One PATCH."""
+        one = id_of(asked)
+        self.came.append((time.monotonic(), one))
+        time.sleep(self.latency_s)
+        envelope = {"status": "success", "message": "", "data": {"destination": {"id": one}}}
+        return 200, {}, json.dumps(envelope).encode()
 
 
 def id_of(asked: Asked) -> str:
@@ -53,11 +64,11 @@ class Place:
     """Where a job of 40 rows runs as a fork, against a server that accepts everything."""
 
     bench: ForkBench
-    parrot: Parrot
+    api: Accepting
 
     def arrived(self) -> Counter[str]:
         """How often each destination was written to."""
-        return Counter(id_of(asked) for asked in list(self.parrot.asked))
+        return Counter(one for _, one in list(self.api.came))
 
     def work(self, *arguments: str, point: Point | None = None, fault: str = "", to: Path | None = None) -> Ended:
         """One process; ``fault`` strikes at ``point``, or its thread's calls are written down in ``to``."""
@@ -87,15 +98,16 @@ class Place:
 
 
 @contextmanager
-def place(forks: Forks, folder: Path, **send: Any) -> Iterator[Place]:
-    """A new one in ``folder``."""
+def place(forks: Forks, folder: Path, *, latency_s: float = 0.0, **send: Any) -> Iterator[Place]:
+    """A new one in ``folder``; ``send`` overrides what its job says under ``[send]``."""
     folder.mkdir(parents=True)
-    with Parrot(accepting) as parrot, ForkBench(folder) as bench:
+    api = Accepting(latency_s)
+    with Parrot(api) as parrot, ForkBench(folder) as bench:
         bench.forks = forks
         bench.write("fleet.csv", renaming_rows(IDS))
         limits: dict[str, Any] = {"rate": "1000000/s", "concurrency": CONCURRENCY, **send}
         bench.write("job.toml", renaming_job(parrot.url, **limits))
-        yield Place(bench, parrot)
+        yield Place(bench, api)
 
 
 def points(forks: Forks, folder: Path, arguments: Sequence[str] = ("run", "job.toml", "--yes")) -> list[Point]:

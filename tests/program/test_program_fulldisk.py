@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
-from program_disk import fill, small_disk
+from program_disk import fill, remount, small_disk
 from program_rig import PROGRAM, Bench, check_renamed, fleet_of, serving, until_asked, writes
 from program_trace import injecting
 
@@ -81,3 +81,28 @@ def test_a_report_that_the_disk_does_not_take_leaves_the_run_done(bench: Bench) 
     assert bench.run("report", bench.latest.name).code == 0
     assert set(bench.outcomes()["state"]) == {"accepted"}
     assert set(fleet.effects.values()) == {1}
+
+
+# ── a folder that cannot be written ──────────────────────────────────────────────────────────
+
+
+def test_a_disk_that_cannot_be_written_is_named_before_anything_is_sent(bench: Bench) -> None:
+    """Read-only when the run would begin: exit 2; when it would go on: exit 8, and once it is writable it does."""
+    fleet = fleet_of(20)
+    with small_disk(bench, DISK_MIB) as disk, serving(fleet) as server:
+        job = bench.renaming(fleet, server.url, rate="20/s")
+        remount(disk, "ro")
+        assert bench.run("run", job, "--yes").code == 2
+        remount(disk, "rw")
+        child = bench.start("run", job, "--yes")
+        until_asked(fleet, 5, child)
+        child.kill()
+        doubts = bench.ledger().open
+        remount(disk, "ro")
+        sent = len(writes(fleet))
+        refused = bench.run("resume", "latest", "--yes")
+        assert (refused.code, len(writes(fleet))) == (8, sent), refused.err
+        remount(disk, "rw")
+        assert bench.run("resume", "latest", "--yes").code == 0
+    check_renamed(fleet)
+    assert {one for one in fleet.ids if fleet.effects[one] > 1} <= doubts
