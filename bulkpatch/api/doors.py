@@ -22,6 +22,7 @@ from bulkpatch.api.starting import (
     limits_of,
     new_folder,
     plan_id,
+    refuse_less_than_told,
     reopen,
     same_input,
     same_place,
@@ -174,9 +175,11 @@ def resume(run_name: str, options: Options) -> RunResult:
     with held(folder):
         ledger = open_ledger(folder)
         header, counts = ledger.header(), ledger.counts()
+        left = sum(counts.get(state, 0) for state in OPEN)
+        refuse_less_than_told(folder, sum(counts.values()) - left)
         if header.dry_run:
             raise Mismatch("BP610", f"{header.run_id} was a dry run: it sent nothing")
-        if not sum(counts.get(state, 0) for state in OPEN) and was_finished(folder):
+        if not left and was_finished(folder):
             raise Mismatch("BP608", f"every row of {header.run_id} has its outcome; there is nothing to resume")
         if later := [act for act in ledger.acts() if act.kind == SUPERSEDED]:
             other = json.loads(later[-1].detail)["run"]
@@ -190,6 +193,5 @@ def resume(run_name: str, options: Options) -> RunResult:
         found = check_rows(opened)
         ask_leave(opened, options)
         if options.confirm is not None:  # asked here: refused further on, the run's folder would go as a new one does
-            left = sum(counts.get(state, 0) for state in OPEN)
             options.confirm(make_plan(opened, replace(found, rows=left, duplicates=0), limits_of(opened.job, options)))
         return work(folder, ledger, opened, options, opened.rows, resumed=True)

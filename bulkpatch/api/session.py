@@ -42,6 +42,7 @@ from bulkpatch.errors import BulkpatchError, ExitCode, KeyRefused, LedgerFailed,
 from bulkpatch.job.spec import Window
 from bulkpatch.ledger.ballast import Ballast
 from bulkpatch.ledger.folder import write_private
+from bulkpatch.ledger.opening import OWNER
 from bulkpatch.model import Act, Limits, Notice, RowState, RunEnded, RunResult, RunStarted, Snapshot
 from bulkpatch.observe.log import EventLog
 from bulkpatch.observe.many import Observers
@@ -204,7 +205,7 @@ async def _send(session: Session, observer: Observers) -> RunResult:
     waves = waves_of(ledger, opened.job, session.fleet, executor, who=session.who)
     engine = Engine(adapters, dispatcher, total=ledger.header().rows, waves=waves)
     kind = "resumed" if session.resumed else "started"
-    ledger.commit([_act(session, kind, limits=str(session.limits.rate))])
+    ledger.commit([_act(session, kind, limits=str(session.limits.rate), **{OWNER: ledger.header().run_id})])
     observer.notify(_started(session, counts))
     steering = Steering(engine, session.pace.ceiling, options.clock)
     try:

@@ -226,6 +226,17 @@ def was_finished(folder: Path) -> bool:
         return False
 
 
+def refuse_less_than_told(folder: Path, settled: int) -> None:
+    """Raise ``LedgerFailed`` (BP605) if the ledger holds fewer outcomes than ``run.json``, which tells durable ones."""
+    try:
+        told = int(json.loads((folder / "run.json").read_text("utf-8"))["settled"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if settled < told:
+        words = f"the ledger holds {settled:,} outcomes and run.json tells of {told:,}: its write-ahead log is gone"
+        raise LedgerFailed("BP605", words, hint=f"Put {FILE} and {FILE}-wal back as the last process left them.")
+
+
 def reopen(folder: Path, header: RunHeader, options: Options, *, with_key: bool = True) -> Opened:
     """The job and the input that the run in ``folder`` was planned with. Raises ``Mismatch`` where either moved."""
     path = Path(header.job_path)

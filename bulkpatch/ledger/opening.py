@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +26,12 @@ APPLICATION_ID = 0x62706C31  # "bpl1"
 MAGIC = b"SQLite format 3\x00"
 HEADER_BYTES = 100
 """Bytes of SQLite's file header, where version and application id stand."""
+META_BYTES = 64 * 1024
+"""Bytes from the file's start, among which the table of what the run was started from has its place."""
+OWNER = "ledger_of"
+"""In the detail of an act: the run that it was done to. By it the write-ahead log is known to be the ledger's own."""
+_OWNER = re.compile(rb'"ledger_of": "([^"]+)"')
+_RUN_ID = re.compile(rb'"run_id": "([^"]+)"')
 WAL_PAGES_MAX = 4_000
 """Pages (16 MiB) after which the write-ahead log is folded back."""
 
@@ -96,6 +103,7 @@ def open_ledger(folder: Path) -> SqliteLedger:
         raise Unbegun("BP123", f"{folder} holds no ledger", hint="List the runs with: bulkpatch runs")
     with disk_faults():
         _look(path)
+        _look_at_log(path)
         connect = partial(_connect, path, journal="wal")
         connection = connect()
         try:
@@ -152,6 +160,16 @@ def _look(path: Path) -> None:
     _refuse_newer(path, version)
     if size < pages * page and not path.with_name(path.name + "-wal").exists():
         raise LedgerFailed("BP605", f"{path.name} is truncated: {size} of {pages * page} bytes")
+
+
+def _look_at_log(path: Path) -> None:
+    """Refuse another run's write-ahead log. It is sound in itself, so SQLite would fold it into this ledger."""
+    log = path.with_name(path.name + "-wal")
+    if log.exists() and (owners := set(_OWNER.findall(log.read_bytes()))):
+        with path.open("rb") as file:
+            own = set(_RUN_ID.findall(file.read(META_BYTES)))
+        if not owners <= own:
+            raise LedgerFailed("BP605", f"{log.name} is another run's", hint="Put the run's own files back together.")
 
 
 def _refuse_newer(path: Path, version: int) -> None:
