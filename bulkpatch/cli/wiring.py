@@ -28,6 +28,8 @@ from bulkpatch.ports import Observer, Redactor
 
 PRODUCTION: Final = "production"
 """The class of a key that asks for the job's name."""
+PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+"""Variables by which most programs are led to a proxy, and this one is not."""
 
 
 def options_of(common: Common, sending: Sending | None = None, **more: Any) -> Options:
@@ -83,6 +85,8 @@ def consent(sending: Sending, *, quiet: bool, simulate: bool = False, dry_run: b
     """The questions before reading and before sending, as ``Options`` takes them. They raise ``NotConfirmed``."""
 
     def allow(job: Job, key_class: str) -> None:
+        if not (quiet or simulate) and (found := [name for name in PROXIES if ENVIRON.get(name)]):
+            tell(f"note: {', '.join(found)} not used: the key goes straight to the API")
         if simulate or dry_run or _consents(sending, job.name, key_class) or sys.stdin.isatty():
             return
         fix = f"--yes --confirm {job.name}" if key_class == PRODUCTION else "--yes"

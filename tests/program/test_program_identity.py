@@ -93,7 +93,7 @@ def test_a_server_that_does_not_gets_nothing(bench: Bench, authority: trustme.CA
 
 @pytest.mark.proves("G11")
 def test_nothing_of_the_environment_is_a_proxy_or_a_password(bench: Bench) -> None:
-    """Six names of proxies, and a .netrc: the sink hears nothing, the API gets the key alone."""
+    """Six names of proxies, and a .netrc: the sink hears nothing, the API gets the key; one line says so."""
     (bench.folder / "home" / ".netrc").write_text("default login thief password from-netrc\n")
     with socket.create_server(("127.0.0.1", 0)) as sink, Parrot(accepts) as parrot:
         sink.setblocking(False)  # noqa: FBT003  (as socket takes it)
@@ -108,6 +108,7 @@ def test_nothing_of_the_environment_is_a_proxy_or_a_password(bench: Bench) -> No
         with pytest.raises(BlockingIOError):
             sink.accept()
     assert ended.code == 0, ended.err
+    assert ended.err.count("not used: the key goes straight to the API") == 1
     assert len(parrot.asked) == 2
     for asked in parrot.asked + parrot.read:
         assert asked.headers["x-api-key"] == KEY
