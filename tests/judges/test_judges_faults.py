@@ -131,6 +131,7 @@ def test_a_broken_answer_ends_as_the_fault_matrix_says(bench: Bench, cases: Call
     cases(len(struck))
 
 
+@pytest.mark.long
 @pytest.mark.proves("G11")
 def test_a_redirect_of_wiremock_stops_the_run(bench: Bench) -> None:
     """301 to another host: exit 4 after one PATCH, the host named, the rows left as they were."""
