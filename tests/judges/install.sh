@@ -47,10 +47,8 @@ from_npm() {
 
 from_pypi() {
     cmp -s $HERE/mitmproxy.txt $THERE/mitmproxy/.ready && return 0
-    local python
-    python="$(command -v python3.11 || command -v python3.12 || command -v python3)"
-    step mitmproxy "$python" -m venv --clear --without-pip $THERE/mitmproxy &&
-        step mitmproxy patiently "$python" -m pip --python $THERE/mitmproxy/bin/python install --quiet \
+    step mitmproxy python3 -m venv --clear --without-pip $THERE/mitmproxy &&
+        step mitmproxy patiently python3 -m pip --python $THERE/mitmproxy/bin/python install --quiet \
             --disable-pip-version-check --require-hashes -r $HERE/mitmproxy.txt &&
         cp $HERE/mitmproxy.txt $THERE/mitmproxy/.ready
 }

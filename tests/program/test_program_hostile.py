@@ -17,7 +17,7 @@ import pytest
 from program_rig import Bench, Child, renaming_job, renaming_rows
 
 MIB: Final = 1024 * 1024
-TIMEOUT_S: Final = 4
+TIMEOUT_S: Final = 6
 RSS_MIB_MAX: Final = 400
 """MiB that the program may ever hold; a plain run of a few rows holds 130, and the bomb alone is 1,024."""
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
