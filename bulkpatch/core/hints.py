@@ -17,6 +17,7 @@ _DATE = re.compile(
     re.ASCII,
 )
 """The three forms of RFC 9110 §5.6.7. The parser alone reads nearly anything, two dates in a row too."""
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _REMAINING = re.compile(r"(?:^|[;,\s])(?:r|remaining)=([0-9]{1,9})(?=$|[;,\s])", re.ASCII)
 _RESET = re.compile(r"(?:^|[;,\s])(?:t|reset)=([0-9]{1,9})(?=$|[;,\s])", re.ASCII)
 
@@ -40,12 +41,19 @@ def retry_after_s(headers: Mapping[str, str], wall_us: int) -> float | None:
 
 
 def quota_pause_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds to hold everything, if ``RateLimit`` says that nothing is left (``r=0;t=30``)."""
-    value = headers.get("ratelimit", "")
-    remaining, reset = _REMAINING.search(value), _RESET.search(value)
-    if remaining is None or reset is None or int(remaining[1]) > 0:
-        return None
-    return float(reset[1]) or None
+    """Seconds to hold everything, if ``RateLimit`` says that nothing is left (``r=0;t=30``).
+
+    Of several policies each counts: the longest wait of those that are used up.
+    """
+    value = _QUOTED.sub("", headers.get("ratelimit", ""))
+    # In the older form (``limit=9, remaining=0, reset=30``) the comma stands within the one policy.
+    policies = value.split(",") if ";" in value else [value]
+    return max(map(_pause_s, policies)) or None
+
+
+def _pause_s(policy: str) -> float:
+    remaining, reset = _REMAINING.search(policy), _RESET.search(policy)
+    return 0.0 if remaining is None or reset is None or int(remaining[1]) > 0 else float(reset[1])
 
 
 def _date(text: str) -> datetime | None:

@@ -137,10 +137,20 @@ def test_every_whole_number_of_seconds_is_read_as_it_stands(seconds: int) -> Non
         ("r=0;at=30", None),
         ("r=\u0660;t=30", None),
         ("", None),
+        ('"burst";r=5;t=1, "daily";r=0;t=3600', 3600.0),
+        ('"burst";r=0;t=1, "daily";r=7;t=3600', 1.0),
+        ('"burst";r=0;t=1, "daily";r=0;t=3600', 3600.0),
+        ('"daily";r=0;t=3600,"burst";r=0;t=1', 3600.0),
+        ('"burst";r=5;t=1, "daily";r=7;t=3600', None),
+        ('"burst";r=0, "daily";r=7;t=3600', None),
+        ('"burst";t=1, "daily";r=0', None),
+        ('"a, b;r=0;t=9";r=3;t=30', None),
+        ('"a \\"r=0;t=9";r=3;t=30', None),
+        ('limit=9, remaining=0, reset=30, policy="9;w=60"', 30.0),
     ],
 )
 def test_only_an_empty_quota_with_a_reset_pauses(value: str, pause_s: float | None) -> None:
-    """In the draft's form and in the older one; malformed ones are ignored."""
+    """In the draft's form and in the older one, whichever policy it is; malformed ones are ignored."""
     assert quota_pause_s({"ratelimit": value}) == pause_s
 
 
