@@ -45,7 +45,6 @@ from bulkpatch.model import (
     RowState,
     Stage,
     Staging,
-    Verdict,
     VerdictKind,
 )
 
@@ -209,7 +208,7 @@ class Dispatcher:
         self._heard = True
         if verdict.pause_s is not None:
             self.pacer.hold_until(ending.now_s + verdict.pause_s)
-        self._listen(work, verdict, ending.now_s)
+        self._listen(work, ending)
         record = self._decided(work, ending)
         if not isinstance(record, Passed):  # else it goes on itself: what it was guarded by is still true
             self._line.make_way(work)
@@ -256,12 +255,12 @@ class Dispatcher:
         self._line.retry(work, ending.now_s + self.staging.poll_s)
         return work.setback(ending, wait_s=self.staging.poll_s, counted=False)
 
-    def _listen(self, work: Work, verdict: Verdict, now_s: float) -> None:
+    def _listen(self, work: Work, ending: Ending) -> None:
+        verdict, now_s = ending.verdict, ending.now_s
         self.tally.throttled += verdict.throttled
         if (words := self._line.heard(work, verdict)) is not None:
             self.notices.append(Notice(code="BP510", message=words))
-        round_trip_s = (self.tally.latency_ms(0.95) or 0.0) / 1000
-        said = self.health.heard(work.lane, verdict, now_s, round_trip_s=round_trip_s)
+        said = self.health.heard(work.lane, verdict, now_s, sent_s=now_s - ending.latency_us / 1e6)
         if said.notice is not None:
             self.notices.append(said.notice)
         if said.hold_until_s is not None:
@@ -290,7 +289,7 @@ class Dispatcher:
         work.tried += counted
         work.throttled += verdict.throttled
         wait_s = work.wait_s(verdict, ending.chance)
-        if verdict.throttled:
+        if verdict.throttled and self.health.speed.closed:
             self.pacer.hold_until(now_s + wait_s)
         spent = counted and work.tried >= work.allowed
         overdue = work.throttled > THROTTLES_MAX or now_s + wait_s - work.first_s > ROW_DEADLINE_S

@@ -30,15 +30,16 @@ class Health:
         self.lanes = Lanes()
         self.reached = False
 
-    def heard(self, lane: str, verdict: Verdict, now_s: float, *, round_trip_s: float) -> Said:
-        """One attempt ended."""
+    def heard(self, lane: str, verdict: Verdict, now_s: float, *, sent_s: float) -> Said:
+        """The attempt that was sent at ``sent_s`` ended."""
         self.reached = self.reached or verdict.http_status is not None or verdict.maybe_applied
-        if verdict.throttled:
-            if not self.speed.slow_down(now_s, round_trip_s=round_trip_s):
-                return Said()
+        slower = verdict.http_status is not None and self.speed.answered(
+            now_s, sent_s=sent_s, refused=verdict.throttled
+        )
+        if slower:
             words = f"the API asked to slow down: {self.speed.at(now_s):.3g}/s from now"
             return Said(notice=Notice(code="BP406", message=words))
-        if verdict.kind is VerdictKind.HALT:
+        if verdict.throttled or verdict.kind is VerdictKind.HALT:
             return Said()
         of_lane, of_whole = self.lanes.record(lane, now_s, good=verdict.kind is not VerdictKind.RETRY)
         if BreakerState.OPEN in {of_lane, of_whole}:

@@ -98,7 +98,6 @@ class Reader:
                 self._turns.pacer.hold_until(self._clock.monotonic() + verdict.pause_s)
             if verdict.throttled:
                 throttled += 1
-                self._turns.speed.slow_down(self._clock.monotonic())
             else:
                 tried += 1
             spent = tried >= self._limits.attempts or throttled > THROTTLES_MAX
@@ -123,20 +122,26 @@ class Reader:
                 on_sent(self._clock.monotonic())
         if not isinstance(result, Reply):
             return judge_fault(result), None
-        if result.status in _SUCCESS or result.status in _NO_ROUTE:
-            return Verdict(kind=VerdictKind.ACCEPTED), result
-        answer = Answer(success=False, message=read_error_message(result))
-        verdict = judge_reply(result, answer, wall_us=self._clock.wall_us(), accepted=0)
-        return verdict, result if verdict.kind is VerdictKind.FINAL else None
+        verdict = self._judge(result)
+        self._turns.speed.answered(self._clock.monotonic(), sent_s=left[0], refused=verdict.throttled)
+        return verdict, result if verdict.kind in {VerdictKind.ACCEPTED, VerdictKind.FINAL} else None
+
+    def _judge(self, reply: Reply) -> Verdict:
+        if reply.status in _SUCCESS or reply.status in _NO_ROUTE:
+            return Verdict(kind=VerdictKind.ACCEPTED)
+        answer = Answer(success=False, message=read_error_message(reply))
+        return judge_reply(reply, answer, wall_us=self._clock.wall_us(), accepted=0)
 
     async def _wait(self, verdict: Verdict, tried: int, throttled: int) -> None:
         chance = self._draw()
         if verdict.throttled:
             backoff_s = chance * min(BACKOFF_S_MAX, THROTTLE_BASE_S * 2.0 ** max(0, throttled - 1))
             wait_s = max(backoff_s, min(verdict.retry_after_s or 0.0, WAIT_S_MAX))
-            self._turns.pacer.hold_until(self._clock.monotonic() + wait_s)
+            if self._turns.speed.closed:
+                self._turns.pacer.hold_until(self._clock.monotonic() + wait_s)
         else:
-            await asyncio.sleep(chance * min(BACKOFF_S_MAX, BACKOFF_BASE_S * 2.0 ** max(0, tried - 1)))
+            wait_s = chance * min(BACKOFF_S_MAX, BACKOFF_BASE_S * 2.0 ** max(0, tried - 1))
+        await asyncio.sleep(wait_s)
 
 
 def _halted(verdict: Verdict) -> KeyRefused | Unreachable:

@@ -367,7 +367,7 @@ CODES: dict[str, Explanation] = {
     "BP406": Explanation(
         "The API asked to slow down",
         "It answered 429, or 503 with Retry-After.",
-        "bulkpatch waits and lowers its rate. If it goes on, lower [send] rate.",
+        "The row waits; if many are told so, all go slower for a while. If it goes on, lower [send] rate.",
     ),
     "BP407": Explanation(
         "The API was not reached",

@@ -415,30 +415,45 @@ def test_a_row_that_was_put_back_is_the_next() -> None:
 # ── speed ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_throttle_holds_the_whole_lane_and_lowers_the_speed() -> None:
+def test_three_throttles_in_a_row_hold_the_whole_lane_and_lower_the_speed() -> None:
+    """The API takes nothing now; the wait is the one that it asked for."""
     bench = Bench(rate="10/s")
-    bench.offer(*rows(2))
-    bench.end(bench.start(), SLOW, chance=0.0)
-    assert bench.d.ready_at(bench.now) >= 2.0
-    assert bench.d.pacer.speed == pytest.approx(7.0)
+    bench.offer(*rows(4))
+    for _ in range(3):
+        bench.end(bench.start(), SLOW, chance=0.0)
+    assert bench.d.ready_at(bench.now) == pytest.approx(bench.now + 2.0)
+    assert bench.d.pacer.speed == pytest.approx(4.0)
     (notice,) = bench.d.take_notices()
-    assert notice == Notice(code="BP406", message="the API asked to slow down: 7/s from now")
+    assert notice == Notice(code="BP406", message="the API asked to slow down: 4/s from now")
     assert bench.d.take_notices() == []
+
+
+def test_a_throttle_among_other_answers_makes_its_row_wait_and_no_other() -> None:
+    """Some gateways answer 429 at random; the row comes back when it was told to, at the same speed."""
+    bench = Bench(rate="10/s")
+    bench.offer(*rows(3))
+    bench.end(bench.start(), OK)
+    throttled = bench.start()
+    bench.end(throttled, SLOW, chance=0.0)
+    told_s = bench.now
+    assert bench.d.ready_at(bench.now) < bench.now + 0.11
+    bench.end(bench.start(), OK)
+    assert bench.pick() is throttled
+    assert bench.now == pytest.approx(told_s + 2.0)
+    assert (bench.d.health.speed.at(bench.now), bench.d.take_notices()) == (10.0, [])
 
 
 @pytest.mark.parametrize(("latency_ms", "cuts"), [(100, 2), (3000, 1)])
 def test_answers_to_what_was_already_under_way_cut_the_speed_once(latency_ms: int, cuts: int) -> None:
-    """Two throttles two seconds apart are one event if answers take three."""
-    bench = Bench(rate="10/s", concurrency=8)
-    bench.offer(*rows(4))
-    for _ in range(2):
-        settled = bench.d.ended(bench.start(), replace(ending(OK, now_s=bench.now), latency_us=latency_ms * 1000))
-        assert isinstance(settled, Outcome)
-        bench.d.settled(settled, 1)
-    works = [bench.start() for _ in range(2)]
-    bench.end(works[0], SLOW)
+    """Throttles two seconds after a cut are of the same event if they were sent before it."""
+    bench = Bench(rate="100/s", concurrency=8)
+    bench.offer(*rows(6))
+    works = [bench.start() for _ in range(6)]
+    for work in works[:3]:
+        bench.end(work, SLOW)
     bench.now += 2.0
-    bench.end(works[1], SLOW)
+    for work in works[3:]:
+        bench.d.ended(work, replace(ending(SLOW, now_s=bench.now), latency_us=latency_ms * 1000))
     assert len(bench.d.take_notices()) == cuts
 
 
@@ -585,7 +600,8 @@ def test_an_api_that_was_reached_once_is_not_called_unreachable(reached: Verdict
     bench.offer(*rows(2))
     work = bench.start()
     bench.end(work, reached)
-    bench.run(*[NEVER] * (3 if isinstance(bench.records[-1], Outcome) else 5))
+    # A throttled row waits while the other one uses up its attempts.
+    bench.run(*[NEVER] * (3 if reached is SLOW or isinstance(bench.records[-1], Outcome) else 5))
     assert bench.stopped() is None
     last = bench.records[-1]
     assert isinstance(last, Outcome)
@@ -1009,7 +1025,8 @@ def test_another_rate_is_in_force_from_the_next_request_on() -> None:
 def test_a_speed_that_was_lowered_before_is_gone_on_with() -> None:
     """Reads went before, and the API asked them to slow down."""
     speed = AdaptiveSpeed(10.0, now_s=0.0)
-    speed.slow_down(0.0)
+    for _ in range(3):
+        speed.answered(0.0, sent_s=0.0, refused=True)
     rate = parse_rate("10/s")
     dispatcher = Dispatcher(
         limits=Limits(rate=rate, concurrency=1, timeout_s=30, attempts=1),
@@ -1020,4 +1037,4 @@ def test_a_speed_that_was_lowered_before_is_gone_on_with() -> None:
         speed=speed,
     )
     dispatcher.ready_at(0.0)
-    assert dispatcher.pacer.speed == pytest.approx(7.0)
+    assert dispatcher.pacer.speed == pytest.approx(4.0)

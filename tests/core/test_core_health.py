@@ -23,7 +23,7 @@ def health() -> Health:
 
 def heard(one: Health, lane: str, *verdicts: Verdict, now_s: float = 0.0) -> Said:
     """What the last of the answers came to; all others came to nothing."""
-    *earlier, last = [one.heard(lane, verdict, now_s, round_trip_s=0.0) for verdict in verdicts]
+    *earlier, last = [one.heard(lane, verdict, now_s, sent_s=now_s) for verdict in verdicts]
     assert earlier == [Said()] * len(earlier)
     return last
 
@@ -59,26 +59,33 @@ def test_the_api_was_reached_by_whatever_was_answered_or_may_have_been_applied(
     verdict: Verdict, *, reached: bool
 ) -> None:
     one = health()
-    one.heard("a", verdict, 0.0, round_trip_s=0.0)
-    one.heard("a", NEVER, 0.0, round_trip_s=0.0)
+    one.heard("a", verdict, 0.0, sent_s=0.0)
+    one.heard("a", NEVER, 0.0, sent_s=0.0)
     assert one.reached is reached
 
 
-def test_a_throttle_slows_down_once_an_event() -> None:
+def test_many_throttles_slow_down_once_an_event() -> None:
+    """The first two say nothing: they may be chance. What was sent before the cut is of the same event."""
     one = health()
-    assert heard(one, "a", SLOW) == Said(
-        notice=Notice(code="BP406", message="the API asked to slow down: 70/s from now")
+    assert heard(one, "a", SLOW, SLOW, SLOW) == Said(
+        notice=Notice(code="BP406", message="the API asked to slow down: 40/s from now")
     )
-    assert heard(one, "a", SLOW) == Said()
-    assert one.heard("a", SLOW, 2.0, round_trip_s=3.0) == Said()
-    assert one.heard("a", SLOW, 3.0, round_trip_s=3.0).notice is not None
+    assert [one.heard("a", SLOW, 3.0, sent_s=-1.0) for _ in range(9)] == [Said()] * 9
+    assert [one.heard("a", SLOW, 3.0, sent_s=0.1).notice is not None for _ in range(3)] == [False, False, True]
+
+
+def test_only_whole_answers_say_how_fast_to_go() -> None:
+    """A fault or a request that was never made is none."""
+    one = health()
+    heard(one, "a", SLOW, SLOW, *[LATE, NEVER, UNMADE] * 3)
+    assert heard(one, "a", SLOW).notice is not None
 
 
 @pytest.mark.parametrize("verdict", [SLOW, HALT])
 def test_throttles_and_halts_say_nothing_about_an_outage(verdict: Verdict) -> None:
     one = health()
     for second in range(200):
-        one.heard("a", verdict, float(second), round_trip_s=0.0)
+        one.heard("a", verdict, float(second), sent_s=float(second))
     assert one.lanes.breaker("a").openings == 0
 
 
@@ -86,7 +93,7 @@ def test_throttles_and_halts_say_nothing_about_an_outage(verdict: Verdict) -> No
 def test_a_fleet_of_one_unnamed_lane_that_fails_is_an_api_that_is_down(verdict: Verdict) -> None:
     """Nothing leaves for a minute, not even what is in line; then probes, and after two rounds of them a stop."""
     one = health()
-    one.heard("", OK, 0.0, round_trip_s=0.0)
+    one.heard("", OK, 0.0, sent_s=0.0)
     assert heard(one, "", *[verdict] * 19) == Said(notice=DOWN, hold_until_s=OPEN_S)
     assert probe(one, "", verdict, now_s=OPEN_S) == Said(notice=DOWN, hold_until_s=2 * OPEN_S)
     reason = "the API seems to be down: most answers were failures, and so were the probes"
@@ -141,12 +148,12 @@ def test_an_outage_over_lanes_holds_all_and_the_third_stops() -> None:
     one = health()
     one.reached = True
     for lane in "abcdabcdabcdabcdabc":
-        assert one.heard(lane, BUSY, 0.0, round_trip_s=0.0) == Said()
-    assert one.heard("d", BUSY, 0.0, round_trip_s=0.0) == Said(notice=DOWN, hold_until_s=OPEN_S)
+        assert one.heard(lane, BUSY, 0.0, sent_s=0.0) == Said()
+    assert one.heard("d", BUSY, 0.0, sent_s=0.0) == Said(notice=DOWN, hold_until_s=OPEN_S)
     for opening in (1, 2):
         now_s = opening * OPEN_S
         assert one.lanes.whole.lets_through(now_s, in_flight=0)
-        said = one.heard("a", BUSY, now_s, round_trip_s=0.0)
+        said = one.heard("a", BUSY, now_s, sent_s=now_s)
         assert said.hold_until_s == (now_s + OPEN_S if opening == 1 else None)
     reason = "the API seems to be down: 3 times most answers were failures"
     assert said == Said(stop=Stop(why=Why.OUTAGE, code="BP502", reason=reason, exit_code=3))
@@ -156,7 +163,7 @@ def test_when_an_outage_over_lanes_is_over_it_is_the_api_that_answers_again() ->
     """Whichever lane the last probe was of; no lane was held, so none is let go."""
     one = health()
     for lane in "abcd" * 5:
-        one.heard(lane, BUSY, 0.0, round_trip_s=0.0)
+        one.heard(lane, BUSY, 0.0, sent_s=0.0)
     assert one.lanes.whole.lets_through(OPEN_S, in_flight=0)
     words = "the API answers again: going on at half speed"
     assert heard(one, "a", OK, OK, OK, now_s=OPEN_S) == Said(notice=Notice(code="BP502", message=words))
@@ -168,7 +175,7 @@ def test_an_api_that_was_never_reached_stops_at_the_first_opening() -> None:
     assert never_reached("refused (api.example)") == stop
     assert heard(health(), "a", *[NEVER] * 20) == Said(stop=stop)
     one = health()
-    assert [one.heard(lane, NEVER, 0.0, round_trip_s=0.0) for lane in "abcd" * 5] == [Said()] * 19 + [Said(stop=stop)]
+    assert [one.heard(lane, NEVER, 0.0, sent_s=0.0) for lane in "abcd" * 5] == [Said()] * 19 + [Said(stop=stop)]
 
 
 def test_when_all_lanes_are_held_the_api_is_down() -> None:
