@@ -119,6 +119,29 @@ def test_a_throttled_read_waits_as_it_is_told_lowers_the_speed_and_uses_up_no_at
     assert asked.speed < LIMITS.rate.per_s
 
 
+@pytest.mark.parametrize(("many", "waits_s"), [(2, 1.0), (3, 7.0)])
+def test_another_read_waits_with_three_that_were_throttled_and_not_with_two(many: int, waits_s: float) -> None:
+    """Three in a row mean that the API takes nothing now."""
+    told: list[Told] = [(429, {})] * many
+    api = ScriptedApi(lambda _: told.pop() if told else FINE, headers={"retry-after": "7"})
+
+    async def act() -> float:
+        clock = LoopClock()
+        began_s = clock.monotonic()
+        turns = Turns(Pacer(LIMITS.rate, now_s=began_s), AdaptiveSpeed(LIMITS.rate.per_s, now_s=began_s))
+        reader = Reader(transport=api, ceiling=OpenCeiling(), clock=clock, draw=lambda: 0.0, limits=LIMITS, turns=turns)
+
+        async def later() -> None:
+            await asyncio.sleep(1.0)
+            await reader.ask(GET)
+
+        async with reader:
+            await asyncio.gather(*(reader.ask(GET) for _ in range(many)), later())
+        return api.asked[many][0] - began_s
+
+    assert virtually(act) == pytest.approx(waits_s, abs=0.1)
+
+
 def test_a_read_that_is_throttled_for_ever_is_given_up() -> None:
     asked = ask((429, {}))
     assert isinstance(asked.failure, Unreachable)
