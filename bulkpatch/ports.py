@@ -11,6 +11,7 @@ from bulkpatch.model import (
     CredentialRow,
     Event,
     Identity,
+    Intent,
     Operation,
     OutcomeRow,
     PendingRow,
@@ -136,8 +137,16 @@ class Ledger(ReadLedger, Protocol):
         """Every row that has a request of its own, ascending, in batches of at most ``batch``."""
         ...
 
-    def recent_sends(self, since_us: int, since_s: float) -> Sequence[tuple[int, float]]:
-        """``(at_us, at_s)`` of the intents that left since ``since_us`` or ``since_s``, ascending."""
+    def recent_sends(self, since_us: int, since_s: float) -> Sequence[tuple[int, float] | None]:
+        """Of each request that may have left since then, by the wall clock or the monotonic one: when it was answered.
+
+        Both times of the record, ascending: it left then or before. Last, None for those without an answer: they may
+        have left until the process ended.
+        """
+        ...
+
+    def unanswered(self) -> Sequence[Intent]:
+        """The intents without an answer on record, ascending by row; at most ``concurrency`` of them."""
         ...
 
     def story(self, destination_id: str) -> Sequence[tuple[int, Sequence[RowEvent]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,9 +13,8 @@ from bulkpatch.ports import Clock, Ledger
 from bulkpatch.transport.ceiling import ThrottleCeiling
 
 RESUME_HOLD_S: Final = 1.0
-"""Seconds that a resume sends nothing: whatever the earlier process sent left before this one began."""
-RECENT_S: Final = 10.0
-"""Seconds after the last durable intent in which a resume is held back at all."""
+"""Seconds that a resume sends nothing: a whole window of a second, whatever the wall clock says, and whatever was
+read, which is on no record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +33,12 @@ def fresh_pace(rate: Rate, clock: Clock) -> Pace:
 
 def resumed_pace(rate: Rate, clock: Clock, ledger: Ledger) -> Pace:
     """Of a process that goes on: what was sent lately counts, and it begins at half speed."""
-    now_s, wall_us, known_s = clock.monotonic(), clock.wall_us(), rate.unit_s + RECENT_S
-    sends = ledger.recent_sends(wall_us - round(known_s * 1e6), now_s - known_s)
-    ages_s = [_age_s(now_s - at_s, (wall_us - at_us) / 1e6) for at_us, at_s in sends]
-    history = [min(now_s, now_s - age_s + RESUME_HOLD_S) for age_s in ages_s]
-    held = min(ages_s, default=math.inf) < RECENT_S
-    pace = _pace(rate, clock, history=history, not_before_s=now_s + RESUME_HOLD_S if held else float("-inf"))
+    now_s, wall_us = clock.monotonic(), clock.wall_us()
+    # An intent may have waited long for its turn: what it led to left when its answer came, or until now.
+    sends = ledger.recent_sends(wall_us - round(rate.unit_s * 1e6), now_s - rate.unit_s)
+    ages_s = [0.0 if left is None else _age_s(now_s - left[1], (wall_us - left[0]) / 1e6) for left in sends]
+    history = [now_s - age_s for age_s in ages_s]
+    pace = _pace(rate, clock, history=history, not_before_s=now_s + RESUME_HOLD_S)
     pace.speed.ramp(now_s)
     return pace
 

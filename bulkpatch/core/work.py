@@ -182,16 +182,7 @@ class Work:
 
     def lost(self, at_us: int) -> Setback:
         """The last attempt of an earlier process, whose answer went with it."""
-        stage = self.known.open_stage or Stage.PATCH
-        return Setback(
-            row=self.op.row,
-            attempt=self.attempt,
-            stage=stage,
-            at_us=at_us,
-            code="BP418",
-            error="the process ended before the answer came",
-            maybe_applied=stage is Stage.PATCH,
-        )
+        return lost(self.op.row, self.attempt, self.known.open_stage or Stage.PATCH, at_us)
 
     def outcome(self, state: RowState, ending: Ending) -> Outcome:
         """The attempt settled the row."""
@@ -224,3 +215,16 @@ class Work:
             code=code,
             error=message,
         )
+
+
+def lost(row: int, attempt: int, stage: Stage, at_us: int) -> Setback:
+    """That an attempt of an earlier process will not be answered: a patch may have been applied."""
+    return Setback(
+        row=row,
+        attempt=attempt,
+        stage=stage,
+        at_us=at_us,
+        code="BP418",
+        error="the process ended before the answer came",
+        maybe_applied=stage is Stage.PATCH,
+    )

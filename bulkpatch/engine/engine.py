@@ -12,7 +12,7 @@ from functools import partial
 from bulkpatch.core.binding import bound_by
 from bulkpatch.core.dispatcher import Dispatcher
 from bulkpatch.core.window import SendWindow
-from bulkpatch.core.work import Ending, Stop, Why, Work
+from bulkpatch.core.work import Ending, Stop, Why, Work, lost
 from bulkpatch.engine.feeder import Feeder
 from bulkpatch.engine.gate import Gate
 from bulkpatch.engine.stages import Carried, Guards, carried, judge, request_of
@@ -151,9 +151,20 @@ class Engine:
 
     async def _feed(self) -> None:
         try:
+            await self._take_over()
             await self._waving.run()
         except Exception as failure:  # noqa: BLE001  (ends the run: run() raises it)
             self._fail(failure)
+
+    async def _take_over(self) -> None:
+        """Put on record which answers went with an earlier process: before rows come in, and so before any intent.
+
+        Else there would be in doubt at one moment what that process sent, and what this one does.
+        """
+        adapters = self._with
+        unanswered = await adapters.executor.run(adapters.ledger.unanswered)
+        at_us = adapters.clock.wall_us()
+        await self.writer.durable(*(lost(one.row, one.attempt, one.stage, at_us) for one in unanswered))
 
     # ── one slot ─────────────────────────────────────────────────────────────────────────────
 

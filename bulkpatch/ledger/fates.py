@@ -51,6 +51,17 @@ class Fate:
         taken_back = {setback.attempt for setback in self.setbacks.values() if setback.withdrawn}
         return [intent for intent in self.intents.values() if intent.attempt not in taken_back]
 
+    def answered_at(self, intent: Intent) -> tuple[int, float] | None:
+        """When the answer to ``intent`` was recorded, if it was; by the monotonic clock, since the intent."""
+        outcome = self.outcome if self.outcome is not None and self.outcome.attempt == intent.attempt else None
+        answer = self.setbacks.get(intent.attempt) or self.passes.get(intent.attempt) or outcome
+        return None if answer is None else (answer.at_us, intent.at_s + (answer.at_us - intent.at_us) / 1e6)
+
+    def unanswered(self) -> Sequence[Intent]:
+        """The intents of a row without outcome that have no answer on record."""
+        answered = self.setbacks.keys() | self.passes.keys()
+        return [intent for attempt, intent in sorted(self.intents.items()) if attempt not in answered]
+
     def versions(self) -> Sequence[Resolved]:
         """What the last PATCH that left carried, by path."""
         last = max((intent.attempt for intent in self.sends() if intent.stage is Stage.PATCH), default=0)

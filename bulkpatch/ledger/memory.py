@@ -196,10 +196,16 @@ class MemoryLedger:
         facts = self._held
         return dict(Counter(facts.fate(row).state for row in facts.rows.values()))
 
-    def recent_sends(self, since_us: int, since_s: float) -> Sequence[tuple[int, float]]:
+    def recent_sends(self, since_us: int, since_s: float) -> Sequence[tuple[int, float] | None]:
         """See ports.Ledger."""
-        left = [(intent.at_us, intent.at_s) for fate in self._held.fates.values() for intent in fate.sends()]
-        return sorted((at_us, at_s) for at_us, at_s in left if at_us >= since_us or at_s >= since_s)
+        left = [fate.answered_at(intent) for fate in self._held.fates.values() for intent in fate.sends()]
+        answered = sorted(one for one in left if one is not None and (one[0] >= since_us or one[1] >= since_s))
+        return [*answered, *(one for one in left if one is None)]
+
+    def unanswered(self) -> Sequence[Intent]:
+        """See ports.Ledger."""
+        fates = sorted(self._held.fates.items())
+        return [one for _, fate in fates if fate.open and fate.outcome is None for one in fate.unanswered()]
 
     def acts(self) -> Sequence[Act]:
         """See ports.Ledger."""

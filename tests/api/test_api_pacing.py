@@ -1,20 +1,16 @@
-"""The rate across two processes of one run, whatever happened to the clocks between them."""
+"""The rate across two processes of one run: what may have left lately counts, whatever happened to the clocks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import pytest
-from api_rig import fleet_of
 
-from bulkpatch.api.pacing import RECENT_S, RESUME_HOLD_S, resumed_pace
+from bulkpatch.api.pacing import RESUME_HOLD_S, resumed_pace
 from bulkpatch.core.quantities import parse_rate
 from bulkpatch.ledger.memory import MemoryLedger
-from bulkpatch.model import Intent, RunHeader, SeedRow, Stage
+from bulkpatch.model import Intent, Rate, Record, RunHeader, SeedRow, Setback, Stage
 
-LEFT_US, LEFT_S = 1_780_000_000_000_000, 5_000.0
-"""When the last of the first process's requests left, by both clocks."""
-ROWS = 20
 HEADER = RunHeader(
     run_id="r",
     job_name="j",
@@ -26,6 +22,70 @@ HEADER = RunHeader(
     tool_version="",
     created_at_us=0,
 )
+PER_MINUTE = Rate(count=2, unit_s=60)
+LEFT_US, LEFT_S = 1_780_000_000_000_000, 5_000.0
+"""When the last of the first process's requests left, by both clocks."""
+ROWS = 20
+
+
+@dataclass
+class Later:
+    """ports.Clock: ``wall_s`` after the beginning of time, on another boot."""
+
+    wall_s: float
+    now_s: float = 7.0
+
+    def monotonic(self) -> float:
+        """Of this boot."""
+        return self.now_s
+
+    def wall_us(self) -> int:
+        """Goes on."""
+        return round(self.wall_s * 1e6)
+
+
+def left(*records: Record) -> MemoryLedger:
+    """A ledger with these records of some rows."""
+    ledger = MemoryLedger(
+        HEADER, [[SeedRow(row=row, destination_id=f"d{row}", digest=b"", fields=()) for row in (1, 2)]]
+    )
+    ledger.commit(records)
+    return ledger
+
+
+def intent(row: int, at_s: float) -> Intent:
+    """Made durable at ``at_s``."""
+    return Intent(row=row, attempt=1, stage=Stage.PATCH, at_us=round(at_s * 1e6), at_s=at_s)
+
+
+def answer(row: int, at_s: float) -> Setback:
+    """Its answer came at ``at_s``."""
+    return Setback(row=row, attempt=1, stage=Stage.PATCH, at_us=round(at_s * 1e6), code="BP411", error="500")
+
+
+def ready_in_s(ledger: MemoryLedger, clock: Later) -> float:
+    """How long the first request of a resume waits."""
+    return resumed_pace(PER_MINUTE, clock, ledger).pacer.ready_at(clock.now_s) - clock.now_s
+
+
+@pytest.mark.proves("G5")
+def test_an_intent_that_waited_for_its_turn_counts_from_its_answer() -> None:
+    """At two a minute an intent is made 30 s ahead: by its own time it would be out of the window too soon."""
+    ledger = left(intent(1, 100.0), answer(1, 130.0), intent(2, 130.0), answer(2, 160.0))
+    assert ready_in_s(ledger, Later(162.0)) == pytest.approx(28.15, abs=0.01)  # the place after the last one
+
+
+@pytest.mark.proves("G5")
+def test_a_request_without_an_answer_may_have_left_just_now() -> None:
+    ledger = left(intent(1, 100.0), answer(1, 130.0), intent(2, 100.0))
+    assert ready_in_s(ledger, Later(180.0)) == pytest.approx(30.15, abs=0.01)  # nothing but its place in the rate
+
+
+@pytest.mark.proves("G5", "G16")
+@pytest.mark.parametrize("wall_s", [0.0, 161.0, 7_360.0], ids=["set back", "as it was", "set forward"])
+def test_a_resume_waits_a_second_whatever_the_wall_clock_says(wall_s: float) -> None:
+    ledger = left(intent(1, 100.0), answer(1, 160.0))
+    assert ready_in_s(ledger, Later(wall_s)) >= RESUME_HOLD_S
 
 
 @dataclass
@@ -45,18 +105,12 @@ class SetClock:
 
 
 def sent() -> MemoryLedger:
-    """Twenty requests left, a tenth of a second apart."""
-    ids = fleet_of(ROWS).ids
-    seeds = [SeedRow(row=n, destination_id=one, digest=b"", fields=("name",)) for n, one in enumerate(ids, start=1)]
+    """Twenty requests left, a tenth of a second apart, and were answered at once."""
+    seeds = [SeedRow(row=row, destination_id=f"d{row}", digest=b"", fields=()) for row in range(1, ROWS + 1)]
     ledger = MemoryLedger(HEADER, [seeds])
-    ledger.commit(
-        [
-            Intent(
-                row=n, attempt=1, stage=Stage.PATCH, at_us=LEFT_US - (ROWS - n) * 100_000, at_s=LEFT_S - (ROWS - n) / 10
-            )
-            for n in range(1, ROWS + 1)
-        ]
-    )
+    for row in range(1, ROWS + 1):
+        at_us, at_s = LEFT_US - (ROWS - row) * 100_000, LEFT_S - (ROWS - row) / 10
+        ledger.commit([Intent(row=row, attempt=1, stage=Stage.PATCH, at_us=at_us, at_s=at_s), answer(row, at_us / 1e6)])
     return ledger
 
 
@@ -78,4 +132,4 @@ def test_what_left_long_ago_holds_nothing_back(monotonic_s: float) -> None:
     clock = SetClock(monotonic_s, 3600.0)
     now_s = clock.monotonic()
     pacer = resumed_pace(parse_rate("20/min"), clock, sent()).pacer
-    assert pacer.ready_at(now_s) - now_s < RECENT_S
+    assert pacer.ready_at(now_s) - now_s == pytest.approx(RESUME_HOLD_S)

@@ -43,6 +43,7 @@ READS: Sequence[Callable[[Ledger], object]] = (
     lambda book: book.pending_between(1, 20),
     lambda book: book.counts(),
     lambda book: book.recent_sends(0, math.inf),
+    lambda book: book.unanswered(),
     lambda book: book.acts(),
     lambda book: list(book.outcome_rows()),
     lambda book: list(book.row_numbers({S.ACCEPTED})),
@@ -55,6 +56,7 @@ READ_NAMES = (
     "pending_between",
     "counts",
     "recent_sends",
+    "unanswered",
     "acts",
     "outcome_rows",
     "row_numbers",
@@ -332,7 +334,7 @@ def test_a_stage_that_was_passed_answers_its_attempt(book: Ledger) -> None:
     assert [type(known.open_stage), type(known.passed)] == [Stage, Stage]
     book.commit([outcome(1, S.VERIFIED, attempt=3, stage=Stage.VERIFY)])
     assert (rows_of(book)[1].state, rows_of(book)[1].stage, rows_of(book)[1].attempts) == ("verified", "verify", 3)
-    assert list(book.recent_sends(0, math.inf)) == [(10, 1.0), (20, 2.0), (30, 3.0)]
+    assert [one and one[0] for one in book.recent_sends(0, math.inf)] == [11, 21, 99]
 
 
 def test_tries_are_those_of_the_stage_that_comes_next(book: Ledger) -> None:
@@ -599,14 +601,32 @@ def test_an_id_that_is_not_there_has_no_story(book: Ledger) -> None:
 
 
 def test_recent_sends_are_those_that_left_since_then(book: Ledger) -> None:
-    """Ascending in time, the moment itself included; settled, failed and lost ones too, withdrawn ones never."""
-    book.commit([intent(5, at_us=50, at_s=5.0), outcome(5), intent(4, at_us=40, at_s=4.0), setback(4)])
-    book.commit([intent(3, at_us=30, at_s=3.0), withdrawn(3), intent(2, at_us=40, at_s=3.5)])
-    book.commit([intent(1, at_us=29, at_s=9.0), lost(1)])
-    assert list(book.recent_sends(30, math.inf)) == [(40, 3.5), (40, 4.0), (50, 5.0)]
-    assert list(book.recent_sends(0, math.inf)) == [(29, 9.0), (40, 3.5), (40, 4.0), (50, 5.0)]
+    """By their answers, ascending, the moment itself included; those of lost ones too, of withdrawn ones never."""
+    book.commit([intent(5), outcome(5, at_us=50), intent(4), setback(4, at_us=40), intent(3), withdrawn(3)])
+    book.commit([intent(1), setback(1, at_us=29, code="BP418"), intent(6), passed(6, at_us=30)])
+    assert [one and one[0] for one in book.recent_sends(30, math.inf)] == [30, 40, 50]
+    assert [one and one[0] for one in book.recent_sends(0, math.inf)] == [29, 30, 40, 50]
     assert list(book.recent_sends(51, math.inf)) == []
-    assert list(book.recent_sends(51, 4.0)) == [(29, 9.0), (40, 4.0), (50, 5.0)]
+
+
+def test_recent_sends_go_by_either_clock(book: Ledger) -> None:
+    """An answer's monotonic time is its intent's, and what passed by the wall clock since."""
+    book.commit([intent(1, at_us=2_000_000, at_s=7.0), outcome(1, at_us=2_500_000)])
+    assert list(book.recent_sends(0, math.inf)) == [(2_500_000, 7.5)]
+    assert list(book.recent_sends(9_000_000, 7.5)) == [(2_500_000, 7.5)]
+    assert list(book.recent_sends(9_000_000, 7.6)) == []
+
+
+def test_what_was_not_answered_may_have_left_at_any_time(book: Ledger) -> None:
+    """However long ago it was meant to: it stands last, as None, until its loss is on record; so do its intents."""
+    book.commit([intent(7, 1, Stage.EXPECT), passed(7, 1, Stage.EXPECT, at_us=30), intent(7, 2), intent(2)])
+    book.commit([intent(5), outcome(5, at_us=50), intent(3), withdrawn(3), intent(4), setback(4, at_us=60)])
+    assert [one and one[0] for one in book.recent_sends(40, math.inf)] == [50, 60, None, None]
+    assert list(book.unanswered()) == [intent(2), intent(7, 2)]
+    assert type(book.unanswered()[0].stage) is Stage
+    book.commit([setback(2, at_us=70), outcome(7, attempt=2, at_us=80)])
+    assert [one and one[0] for one in book.recent_sends(40, math.inf)] == [50, 60, 70, 80]
+    assert list(book.unanswered()) == []
 
 
 def test_acts_keep_the_order_they_were_committed_in(shelf: Shelf) -> None:

@@ -113,6 +113,7 @@ def everything(book: Ledger, ids: Sequence[str]) -> Mapping[str, str]:
         "pending": repr([list(book.pending_between(first, first + 4)) for first in range(0, 20, 3)]),
         "counts": repr(sorted(book.counts().items())),
         "sends": repr([list(book.recent_sends(since, since + 1.0)) for since in (0, 2)]),
+        "unanswered": repr(list(book.unanswered())),
         "acts": repr(list(book.acts())),
         "outcomes": repr([list(rows) for rows in book.outcome_rows(3)]),
         "numbers": repr([list(book.row_numbers({state})) for state in RowState]),
