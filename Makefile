@@ -50,8 +50,11 @@ lint: setup
 bench: setup
 	$(BIN)/python benchmarks/bench.py
 
+# Whole runs under virtual time, one a seed: make sim SEED=123 replays one; RUNS=1000 tells that many from SEED on.
+SEED ?= 0
+RUNS ?= 1
 sim: setup
-	$(BIN)/bulkpatch sim
+	$(BIN)/python tests/simulation/simulate.py --seed $(SEED) --runs $(RUNS) --workers $(WORKERS)
 
 lock:
 	uv pip compile --universal --generate-hashes --no-strip-extras --no-header --python-version 3.11 pyproject.toml -o requirements.txt
