@@ -228,7 +228,11 @@ def _decoded(body: bytes) -> _Envelope:
 
 def facts_of(settings: Mapping[str, Any]) -> bytes:
     """The facts of a destination that is decoded already, as far as they fit."""
-    return encode_facts(_facts(_salvaged(_Destination, dict(settings))))
+    try:
+        found = msgspec.convert(settings, _Destination)
+    except msgspec.ValidationError:
+        found = _salvaged(_Destination, dict(settings))
+    return encode_facts(_facts(found))
 
 
 def _salvaged(kind: type[S], value: dict[str, Any]) -> S:
