@@ -34,12 +34,13 @@ class Silence(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """A whole answer, on its way; held back for ``later_s``."""
+    """A whole answer, on its way; held back for ``later_s``. ``confirms``: the stage that it says went well."""
 
     status: int
     body: bytes
     headers: Mapping[str, str]
     later_s: float = 0.0
+    confirms: Stage | None = None
 
 
 Told: TypeAlias = Said | FaultKind | Silence
@@ -155,7 +156,7 @@ class Api:
         return said if mishap is None else self._applied(mishap, said, destination_id)
 
     def _act(self, request: Request, destination_id: str | None) -> Said:
-        body = json.loads(request.body) if request.body else None
+        body, confirms = (json.loads(request.body) if request.body else None), None
         if destination_id is None:
             entries, page = self.fleet.page(dict(parse_qsl(request.path.partition("?")[2])))
             more = page.next_query
@@ -165,12 +166,13 @@ class Api:
                     f"{name}={more[name]}" for name in sorted(more)
                 )
         elif request.method == "PATCH":
-            told = {"data": {"destination": self.fleet.patch(destination_id, body)}}
+            told, confirms = {"data": {"destination": self.fleet.patch(destination_id, body)}}, Stage.PATCH
         elif request.method == "POST":
             told = {"data": self.fleet.test(destination_id, body)}
+            confirms = stage_of(request) if told["data"]["status"] == "success" else None
         else:
             told = {"data": {"destination": self.fleet.get(destination_id)}}
-        return _said(200, {"status": "success", "message": "ok", **told})
+        return replace(_said(200, {"status": "success", "message": "ok", **told}), confirms=confirms)
 
     def _applied(self, mishap: Mishap, said: Said, destination_id: str | None) -> Told:
         later_s = self._faults.delay_s(mishap)
@@ -188,7 +190,7 @@ class Api:
                     status=200, body=said.body.replace(f'"{destination_id}"'.encode(), b'"%s"' % OTHER_ID), headers={}
                 )
             case _:
-                return Said(status=said.status, body=said.body, headers={}, later_s=later_s)
+                return replace(said, later_s=later_s)
 
 
 def _struck(weather: Weather | None) -> Told | None:
@@ -278,7 +280,8 @@ class Wire:
             told = FaultKind.CONNECT_TIMEOUT if sent_at_s is None else FaultKind.TIMEOUT
         now_s = self._clock.monotonic()
         if isinstance(told, Said):
-            self._note_success(row, request, told)
+            if row is not None and told.confirms is not None:
+                self._judge.confirmed[row, told.confirms] += 1
             return Reply(
                 status=told.status,
                 headers=told.headers,
@@ -294,18 +297,6 @@ class Wire:
         stage = stage_of(request) if request.method != "GET" else None
         now_s = asyncio.get_running_loop().time()
         self._judge.departed(now_s, row, stage, entered_s=entered_s)
-
-    def _note_success(self, row: int | None, request: Request, told: Said) -> None:
-        if row is None or told.status != 200 or not told.body.startswith(b'{"status": "success"'):
-            return
-        try:
-            data = json.loads(told.body)["data"]
-        except ValueError:
-            return
-        if request.method == "PATCH" and data["destination"]["id"] == id_in(request):
-            self._judge.accepted[row] += 1
-        if request.method == "POST" and data["status"] == "success":
-            self._judge.passed_tests[row] += 1
 
     async def aclose(self) -> None:
         """Nothing is open."""

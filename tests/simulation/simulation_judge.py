@@ -103,8 +103,7 @@ class Judge:
         self.wave_of: dict[int, int] = {}
         self.left: list[float] = []
         self.sent: Counter[tuple[int, Stage]] = Counter()
-        self.accepted: Counter[int] = Counter()
-        self.passed_tests: Counter[int] = Counter()
+        self.confirmed: Counter[tuple[int, Stage]] = Counter()
         self.stop_s = math.inf
         self.may_leave = math.inf
         self.in_flight = 0
@@ -161,13 +160,13 @@ class Judge:
         else:
             books.patched.update({row} if record.stage is Stage.PATCH else ())
             books.pretested.update({row} if record.stage is Stage.PRETEST else ())
-            if record.stage is Stage.PATCH and not self.accepted[row]:
+            if record.stage is Stage.PATCH and not self.confirmed[row, Stage.PATCH]:
                 self.blame("G3", now_s, f"row {row} passed its patch, which was not answered so")
 
     def _judge_outcome(self, now_s: float, outcome: Outcome) -> None:
-        if outcome.state in CHANGED and not self.accepted[outcome.row]:
+        if outcome.state in CHANGED and not self.confirmed[outcome.row, Stage.PATCH]:
             self.blame("G3", now_s, f"row {outcome.row} is {outcome.state}, and no whole 2xx came for it")
-        if outcome.state is RowState.VERIFIED and not self.passed_tests[outcome.row]:
+        if outcome.state is RowState.VERIFIED and not self.confirmed[outcome.row, Stage.VERIFY]:
             self.blame("G3", now_s, f"row {outcome.row} is verified, and no test of it passed")
 
     # ── the wire ─────────────────────────────────────────────────────────────────────────────
@@ -271,15 +270,16 @@ class Judge:
             if (outcome is None) is not (state in OPEN) or (outcome is not None and outcome.state is not state):
                 self.blame("G10", now_s, f"row {lead} is {state} in the report, and {outcome} was committed")
             if row.lead is None:
-                self._judge_row(now_s, lead, state, effects[lead], str(fleet.get(row.destination_id)["name"]))
+                self._judge_row(now_s, lead, state, effects[lead], fleet)
 
-    def _judge_row(self, now_s: float, row: int, state: RowState, effects: int, name: str) -> None:
+    def _judge_row(self, now_s: float, row: int, state: RowState, effects: int, fleet: Fleet) -> None:
         books = self.books
         confirmed = state in CHANGED or row in books.patched
         most = confirmed + books.doubts[row] + (row in books.open or state is RowState.UNKNOWN)
         if effects > most:
             self.blame("G2", now_s, f"row {row} is {state}, and was applied {effects} times, {most} of which are known")
-        if confirmed and (not effects or name != f"n{row}"):
+        if confirmed and (not effects or fleet.get(f"d{row}")["name"] != f"n{row}"):
+            name = fleet.get(f"d{row}")["name"]
             self.blame("G3", now_s, f"row {row} is {state}, and the server holds {name!r}")
         if effects > self.sent[row, Stage.PATCH]:
             self.blame("simulation", now_s, f"row {row} was applied more often than sent")

@@ -75,9 +75,11 @@ def tell(story: Story, *, keep: bool = False) -> Told:
     source = Listed(_operations(story), story.batch)
     world = World(story=story, loop=loop, judge=judge, source=source)
     ledger, ends = Disk(HEADER, [_seeds(story, source.rows)]), list[End]()
+    rows: Sequence[OutcomeRow] = ()
     try:
         ledger = loop.run_until_complete(_lives(world, ledger, ends))
-        judge.at_the_end(loop.time(), world.api.fleet, _outcome_rows(ledger))
+        rows = _outcome_rows(ledger)
+        judge.at_the_end(loop.time(), world.api.fleet, rows)
     except Livelock as stuck:
         judge.blame("ends", loop.time(), str(stuck))
     except Exception as failure:  # noqa: BLE001  (a bug in the product, told with its seed)
@@ -94,7 +96,7 @@ def tell(story: Story, *, keep: bool = False) -> Told:
         blames=judge.blames,
         ends=ends,
         rows=len(story.rows),
-        states=Counter(row.state for row in _outcome_rows(ledger)),
+        states=Counter(row.state for row in rows),
         requests=len(judge.left),
         events=trace.events,
         virtual_s=loop.time() - 1000.0,

@@ -181,7 +181,7 @@ def _rate(chance: random.Random) -> Rate:
 
 
 def _rows(chance: random.Random) -> tuple[Row, ...]:
-    count = chance.choice((1, 5, 12, 20, 30, 40, 60, 200)) - chance.randint(0, 4)
+    count = chance.choice((5, 8, 12, 12, 20, 20, 30, 30, 45, 60, 160)) - chance.randint(0, 4)
     vendors = VENDORS[: chance.choice((1, 1, 2, 3))]
     secrets, twice = chance.random() < 0.3, chance.choice((0.0, 0.0, 0.1))
     rows: list[Row] = []
