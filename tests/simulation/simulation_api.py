@@ -185,10 +185,9 @@ class Api:
                 return Said(status=200, body=said.body[: len(said.body) // 2], headers={})
             case Mishap.NO_CONTENT_204:
                 return Said(status=204, body=b"", headers={})
-            case Mishap.WRONG_ID if destination_id is not None:
-                return Said(
-                    status=200, body=said.body.replace(f'"{destination_id}"'.encode(), b'"%s"' % OTHER_ID), headers={}
-                )
+            case Mishap.WRONG_ID if f'"{destination_id}"'.encode() in said.body:
+                body = said.body.replace(f'"{destination_id}"'.encode(), b'"%s"' % OTHER_ID)
+                return Said(status=200, body=body, headers={})
             case _:
                 return replace(said, later_s=later_s)
 

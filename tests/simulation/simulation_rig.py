@@ -20,8 +20,10 @@ from bulkpatch.model import Operation, OutcomeRow, RunHeader, SecretSlot, SeedRo
 from bulkpatch.prequel.encoding import encode_body
 
 PASSWORD = ("postgres", "password_auth", "password")
-CALM_MAX = 40
-"""Processes after the last scripted one in which a story has to come to its end."""
+CALM_MAX = 500
+"""Processes after the last scripted one in which a story has to end: a guard may let each settle just one row."""
+STUCK_MAX = 10
+"""Calm processes in a row that may settle nothing: an outage and a held vendor cost some."""
 VIRTUAL_S_MAX = 30 * 86_400.0
 FOR_GOOD = frozenset({"BP506"})
 """Stops that no resume gets past: the rows that failed the gate of their wave have failed."""
@@ -109,14 +111,18 @@ async def _lives(world: World, ledger: Disk, ends: list[End]) -> Disk:
     story, judge = world.story, world.judge
     _cut(world, ledger)
     scripts = chain(story.lives, repeat(Script(), CALM_MAX))
+    settled: list[int] = []
     for number, script in enumerate(scripts, start=1):
         end = await Process(world, script, ledger, number=number).live()
         ends.append(end)
         ledger = ledger.reopened()
         if end.finished or judge.blames or (end.code in FOR_GOOD and number > len(story.lives)):
             return ledger
+        settled = [*settled, len(judge.books.outcomes)] if number > len(story.lives) else []
+        if len(settled) > STUCK_MAX and settled[-1] == settled[-1 - STUCK_MAX]:
+            break
         await _down(world, script)
-    judge.blame("ends", world.loop.time(), f"not finished after {CALM_MAX} calm processes: {ends[-1]}")
+    judge.blame("ends", world.loop.time(), f"it does not come to its end: {ends[-1]}")
     return ledger
 
 

@@ -140,6 +140,7 @@ def draw(seed: int) -> Story:
     stages = chance.choice(STAGES)
     window = _window(chance) if chance.random() < 0.1 and lasts_s < WINDOW_S_MAX else None
     jumps = JUMPS_S if window is None else JUMPS_S[1:-1]
+    reads = rate.unit_s == 1  # on no record: a longer window is not held for them from one process to the next
     return Story(
         seed=seed,
         rows=rows,
@@ -159,8 +160,8 @@ def draw(seed: int) -> Story:
         ),
         guards=Guards(drift=chance.choice(("send", "send", "skip", "stop"))),
         window=window,
-        waves=_waves(chance),
-        looks=chance.random() < 0.25,
+        waves=_waves(chance, reads=reads),
+        looks=chance.random() < 0.25 and reads,
         batch=chance.choice((3, 10, 1000)),
         network=_network(chance),
         shares=_shares(chance),
@@ -211,7 +212,7 @@ def _window(chance: random.Random) -> SendWindow:
     )
 
 
-def _waves(chance: random.Random) -> tuple[tuple[Threshold | None, Gate], ...]:
+def _waves(chance: random.Random, *, reads: bool) -> tuple[tuple[Threshold | None, Gate], ...]:
     if chance.random() < 0.65:
         return ()
     gates = [
@@ -219,7 +220,7 @@ def _waves(chance: random.Random) -> tuple[tuple[Threshold | None, Gate], ...]:
         Gate(soak_s=chance.choice((5.0, 60.0))),
         Gate(approve=True),
         Gate(failed=Threshold(share=0.3)),
-        Gate(transfers=0.5, window_s=120.0),
+        Gate(transfers=0.5 if reads else None, window_s=120.0),
         Gate(failed=Threshold(count=2), soak_s=10.0, approve=True),
     ]
     sizes = [Threshold(count=chance.choice((1, 3, 7))), Threshold(share=0.4), None]
