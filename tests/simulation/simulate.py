@@ -14,6 +14,8 @@ from simulation_rig import Told, simulate
 
 CHUNK = 25
 """Seeds that a worker takes at a time."""
+TELLING = 500
+"""Seeds after which it is said how far it is."""
 TOLD_MAX = 20
 """Violating seeds that are printed whole."""
 
@@ -55,6 +57,8 @@ def main() -> int:
         if told.blames:
             bad.append(told.seed)
             say(f"violated: {told.words}" if len(bad) <= TOLD_MAX else f"violated: seed {told.seed}")
+        if total["seeds"] % TELLING == 0:
+            say(f"{total['seeds']:,} seeds after {time.perf_counter() - began_s:.0f} s, {len(bad)} violations")
     real_s = time.perf_counter() - began_s
     counts = ", ".join(f"{number:,} {name}" for name, number in total.items())
     say(f"{counts}; {virtual_s:,.0f} virtual s in {real_s:.1f} s; {len(bad)} violations; hash {whole.hexdigest()}")

@@ -22,8 +22,8 @@ from bulkpatch.prequel.encoding import encode_body
 PASSWORD = ("postgres", "password_auth", "password")
 CALM_MAX = 500
 """Processes after the last scripted one in which a story has to end: a guard may let each settle just one row."""
-STUCK_MAX = 10
-"""Calm processes in a row that may settle nothing: an outage and a held vendor cost some."""
+STUCK_MAX = 60
+"""Calm processes in a row that may settle nothing: bad weather outlasts some dozens that give up at once."""
 VIRTUAL_S_MAX = 30 * 86_400.0
 FOR_GOOD = frozenset({"BP506"})
 """Stops that no resume gets past: the rows that failed the gate of their wave have failed."""
