@@ -126,7 +126,7 @@ def find(job: Job, *, stdin: BinaryIO | None, spool: Path | None, decompress: bo
         return (_source(_spooled(stdin, spool), "-", ".csv", decompress=decompress),)
     path = job.folder / written
     paths = [path]
-    if has_magic(written) and not path.exists():
+    if has_magic(written) and not os.path.exists(path):  # noqa: PTH110  (Path raises for a name that is too long)
         found = glob(written, root_dir=job.folder, recursive=True)  # noqa: PTH207  (the pattern may be a whole path)
         paths = [job.folder / one for one in sorted(found)[: FILES_MAX + 1]]
     if not paths or len(paths) > FILES_MAX:

@@ -693,6 +693,7 @@ def test_row_41_what_cannot_be_read_is_told_in_words(tmp_path: Path) -> None:
     assert "symbolic links" in refused_at_once(tmp_path, "ring.csv")
     assert "too long" in refused_at_once(tmp_path, "x" * 300 + ".csv")
     assert "matches no file" in refused_at_once(tmp_path, "none-*.csv")
+    assert "matches no file" in refused_at_once(tmp_path, "x" * 300 + "*.csv")  # by fuzzing: an internal error
 
 
 def test_row_41_a_name_of_a_file_is_shown_on_one_line_and_must_be_text(tmp_path: Path) -> None:
