@@ -563,6 +563,27 @@ class CredentialRow(NamedTuple):
     versions: str
 
 
+class Beat(NamedTuple):
+    """What left, and what came to nothing, in one interval that begins at ``at_us``. Withdrawn attempts never left.
+
+    ``setbacks`` are attempts that ended without settling their row; ``throttled`` are those answered 429.
+    """
+
+    at_us: int
+    sends: int
+    setbacks: int
+    throttled: int
+
+
+class Hitch(NamedTuple):
+    """Why attempts ended without settling their row: how many of them, of how many rows."""
+
+    code: str
+    http_status: int | None
+    attempts: int
+    rows: int
+
+
 # ── what is told while it happens ────────────────────────────────────────────────────────────
 
 

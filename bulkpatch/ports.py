@@ -8,8 +8,10 @@ from typing import ParamSpec, Protocol, TypeVar
 from bulkpatch.errors import Problem
 from bulkpatch.model import (
     Act,
+    Beat,
     CredentialRow,
     Event,
+    Hitch,
     Identity,
     Intent,
     Operation,
@@ -91,6 +93,17 @@ class ReadLedger(Protocol):
 
     def credential_rows(self, batch: int = 50_000) -> Iterator[Sequence[CredentialRow]]:
         """Every input row with secrets in input order, in batches of at most ``batch``."""
+        ...
+
+    def beats(self, width_us: int) -> Sequence[Beat]:
+        """The traffic by intervals of ``width_us``, those without any left out, ascending.
+
+        An interval begins at a multiple of its width since 1970.
+        """
+        ...
+
+    def hitches(self) -> Sequence[Hitch]:
+        """Attempts that ended without settling their row, by code and HTTP status, the most frequent first."""
         ...
 
 

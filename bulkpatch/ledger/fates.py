@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from bulkpatch.model import Intent, Outcome, Passed, Resolved, RowEvent, RowState, Setback, Settlement, Sight, Stage
+from bulkpatch.model import (
+    Beat,
+    Hitch,
+    Intent,
+    Outcome,
+    Passed,
+    Resolved,
+    RowEvent,
+    RowState,
+    Setback,
+    Settlement,
+    Sight,
+    Stage,
+)
+
+_TOO_MANY = 429
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,10 +87,13 @@ class Fate:
         """Requests that left."""
         return len(self.intents) - sum(setback.withdrawn for setback in self.setbacks.values())
 
+    def met(self) -> Sequence[Setback]:
+        """The setbacks of the attempts that left."""
+        return [setback for setback in self.setbacks.values() if not setback.withdrawn]
+
     def last_word(self) -> Outcome | Setback | None:
         """The outcome, else the last setback that was not withdrawn."""
-        left = [setback for setback in self.setbacks.values() if not setback.withdrawn]
-        return self.outcome or max(left, key=lambda setback: setback.attempt, default=None)
+        return self.outcome or max(self.met(), key=lambda setback: setback.attempt, default=None)
 
     def events(self) -> Sequence[RowEvent]:
         """What happened, in order: by attempt, and of each the intent first and the outcome last."""
@@ -84,3 +103,28 @@ class Fate:
         tried.sort(key=lambda event: event.attempt)
         first = [self.sight] if self.sight is not None else []
         return [*first, *tried, self.settlement] if self.settlement is not None else [*first, *tried]
+
+
+def beats_of(fates: Iterable[Fate], width_us: int) -> Sequence[Beat]:
+    """See ports.ReadLedger."""
+    found: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for fate in fates:
+        for intent in fate.sends():
+            found[intent.at_us // width_us][0] += 1
+        for setback in fate.met():
+            beat = found[setback.at_us // width_us]
+            beat[1] += 1
+            beat[2] += setback.http_status == _TOO_MANY
+    return [Beat(at * width_us, *numbers) for at, numbers in sorted(found.items())]
+
+
+def hitches_of(fates: Iterable[Fate]) -> Sequence[Hitch]:
+    """See ports.ReadLedger."""
+    attempts: Counter[tuple[str, int | None]] = Counter()
+    rows: Counter[tuple[str, int | None]] = Counter()
+    for fate in fates:
+        kinds = [(setback.code, setback.http_status) for setback in fate.met()]
+        attempts.update(kinds)
+        rows.update(set(kinds))
+    told = [Hitch(*kind, attempts[kind], rows[kind]) for kind in attempts]
+    return sorted(told, key=lambda one: (-one.attempts, one.code, one.http_status or 0))

@@ -12,11 +12,13 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, S
 from copy import copy
 from dataclasses import dataclass, field, replace
 
-from bulkpatch.ledger.fates import Fate
+from bulkpatch.ledger.fates import Fate, beats_of, hitches_of
 from bulkpatch.ledger.faults import closed, contradicted, unkeepable
 from bulkpatch.model import (
     Act,
+    Beat,
     CredentialRow,
+    Hitch,
     Identity,
     Intent,
     Outcome,
@@ -231,6 +233,14 @@ class MemoryLedger:
                 CredentialRow(row.row, name, _versions(facts.fate(row).versions()))
                 for row, name in named[start : start + batch]
             ]
+
+    def beats(self, width_us: int) -> Sequence[Beat]:
+        """See ports.ReadLedger."""
+        return beats_of(self._held.fates.values(), width_us)
+
+    def hitches(self) -> Sequence[Hitch]:
+        """See ports.ReadLedger."""
+        return hitches_of(self._held.fates.values())
 
     def row_numbers(self, states: Collection[RowState]) -> Iterator[int]:
         """Input rows in one of ``states``, ascending; ``not_attempted`` means without an outcome."""

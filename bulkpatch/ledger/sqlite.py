@@ -15,7 +15,9 @@ from bulkpatch.ledger.faults import closed, disk_faults, unkeepable
 from bulkpatch.ledger.statements import sql
 from bulkpatch.model import (
     Act,
+    Beat,
     CredentialRow,
+    Hitch,
     Identity,
     InputFile,
     Intent,
@@ -162,6 +164,16 @@ class SqliteLedger:
             cursor = self._read("credential_rows", first=first, last=ROW_MAX if last is None else last)
             while lines := cursor.fetchmany(batch):
                 yield [CredentialRow(*line) for line in lines]
+
+    def beats(self, width_us: int) -> Sequence[Beat]:
+        """See ports.ReadLedger."""
+        with disk_faults():
+            return [Beat(*line) for line in self._db.execute(sql("beats"), {"width_us": width_us})]
+
+    def hitches(self) -> Sequence[Hitch]:
+        """See ports.ReadLedger."""
+        with disk_faults():
+            return [Hitch(*line) for line in self._db.execute(sql("hitches"))]
 
     def row_numbers(self, states: Collection[RowState]) -> Iterator[int]:
         """Input rows in one of ``states``, ascending; ``not_attempted`` means without an outcome."""

@@ -51,6 +51,8 @@ READS: Sequence[Callable[[Ledger], object]] = (
     lambda book: book.sights_between(1, 20),
     lambda book: book.wave_counts(),
     lambda book: list(book.credential_rows()),
+    lambda book: book.beats(1),
+    lambda book: book.hitches(),
 )
 READ_NAMES = (
     "pending_between",
@@ -64,6 +66,8 @@ READ_NAMES = (
     "sights",
     "waves",
     "credential_rows",
+    "beats",
+    "hitches",
 )
 
 
@@ -780,3 +784,29 @@ def test_a_ledger_that_was_opened_again_is_gone_for_the_process_before(shelf: Sh
     with pytest.raises(LedgerFailed):
         before.counts()
     assert after.counts() == {S.PENDING: 20}
+
+
+# ── traffic ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_traffic_is_told_by_interval(shelf: Shelf) -> None:
+    """What left and what came to nothing, each where it happened; withdrawn attempts and empty intervals are left out."""
+    book = shelf.seed(header(), seeds(5))
+    assert list(book.beats(10)) == []
+    book.commit([intent(1, at_us=1_009), throttled(1), intent(2, at_us=1_010), outcome(2), intent(3, at_us=1_019)])
+    book.commit([setback(3, at_us=1_040), intent(3, 2, at_us=1_050), withdrawn(3, 2)])
+    told = [(11, 0, 1, 1), (1_009, 1, 0, 0), (1_010, 1, 0, 0), (1_019, 1, 0, 0), (1_040, 0, 1, 0)]
+    assert list(book.beats(1)) == told
+    assert list(book.beats(10)) == [(10, 0, 1, 1), (1_000, 1, 0, 0), (1_010, 2, 0, 0), (1_040, 0, 1, 0)]
+    assert list(shelf.reopen().beats(10_000)) == [(0, 3, 2, 1)]
+
+
+def test_hitches_are_counted_by_cause(shelf: Shelf) -> None:
+    """Attempts, and the rows they were of; by code and status, the most frequent first."""
+    book = shelf.seed(header(), seeds(5))
+    assert list(book.hitches()) == []
+    book.commit([intent(1), throttled(1), intent(1, 2), throttled(1, 2), intent(2), throttled(2), intent(3)])
+    book.commit([setback(3), intent(3, 2), setback(3, 2, http_status=500), intent(3, 3), withdrawn(3, 3)])
+    told = [("BP406", 429, 3, 2), ("BP411", None, 1, 1), ("BP411", 500, 1, 1)]
+    assert list(book.hitches()) == told
+    assert list(shelf.reopen().hitches()) == told

@@ -121,6 +121,8 @@ def everything(book: Ledger, ids: Sequence[str]) -> Mapping[str, str]:
         "waves": repr(sorted((wave, sorted(states.items())) for wave, states in book.wave_counts().items())),
         "of a wave": repr([list(book.pending_between(0, 20, wave=wave)) for wave in range(4)]),
         "credentials": repr([list(rows) for rows in book.credential_rows(3)]),
+        "traffic": repr([list(book.beats(width)) for width in (1, 2, 3)]),
+        "hitches": repr(list(book.hitches())),
         "stories": repr([[(row, list(events)) for row, events in book.story(name)] for name in ids]),
     }
 
