@@ -98,7 +98,8 @@ class ReadLedger(Protocol):
     def beats(self, width_us: int) -> Sequence[Beat]:
         """The traffic by intervals of ``width_us``, those without any left out, ascending.
 
-        An interval begins at a multiple of its width since 1970.
+        An interval begins at a multiple of its width since 1970. A request stands where it left: its answer's time
+        less its latency, or that of its intent where there is no answer.
         """
         ...
 

@@ -87,6 +87,14 @@ class Fate:
         """Requests that left."""
         return len(self.intents) - sum(setback.withdrawn for setback in self.setbacks.values())
 
+    def left_at_us(self, intent: Intent) -> int:
+        """When its request left: by the answer and how long that took, else when it was about to."""
+        outcome = self.outcome if self.outcome is not None and self.outcome.attempt == intent.attempt else None
+        for answer in (self.setbacks.get(intent.attempt), self.passes.get(intent.attempt), outcome):
+            if answer is not None and answer.latency_us is not None:
+                return max(0, answer.at_us - answer.latency_us)
+        return intent.at_us
+
     def met(self) -> Sequence[Setback]:
         """The setbacks of the attempts that left."""
         return [setback for setback in self.setbacks.values() if not setback.withdrawn]
@@ -110,7 +118,7 @@ def beats_of(fates: Iterable[Fate], width_us: int) -> Sequence[Beat]:
     found: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
     for fate in fates:
         for intent in fate.sends():
-            found[intent.at_us // width_us][0] += 1
+            found[fate.left_at_us(intent) // width_us][0] += 1
         for setback in fate.met():
             beat = found[setback.at_us // width_us]
             beat[1] += 1

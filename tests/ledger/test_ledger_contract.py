@@ -790,15 +790,26 @@ def test_a_ledger_that_was_opened_again_is_gone_for_the_process_before(shelf: Sh
 
 
 def test_traffic_is_told_by_interval(shelf: Shelf) -> None:
-    """What left and what came to nothing, each where it happened; withdrawn attempts and empty intervals are left out."""
+    """What left and what came to nothing, each where it happened; empty intervals are left out."""
     book = shelf.seed(header(), seeds(5))
     assert list(book.beats(10)) == []
-    book.commit([intent(1, at_us=1_009), throttled(1), intent(2, at_us=1_010), outcome(2), intent(3, at_us=1_019)])
+    book.commit([intent(1, at_us=1_009), throttled(1), intent(2, at_us=1_010), intent(3, at_us=1_019)])
     book.commit([setback(3, at_us=1_040), intent(3, 2, at_us=1_050), withdrawn(3, 2)])
     told = [(11, 0, 1, 1), (1_009, 1, 0, 0), (1_010, 1, 0, 0), (1_019, 1, 0, 0), (1_040, 0, 1, 0)]
     assert list(book.beats(1)) == told
     assert list(book.beats(10)) == [(10, 0, 1, 1), (1_000, 1, 0, 0), (1_010, 2, 0, 0), (1_040, 0, 1, 0)]
     assert list(shelf.reopen().beats(10_000)) == [(0, 3, 2, 1)]
+
+
+def test_a_request_stands_where_it_left(shelf: Shelf) -> None:
+    """An intent is on record before its turn: its own answer, less its latency, says when it left."""
+    book = shelf.seed(header(), seeds(5))
+    book.commit([intent(1, at_us=100), setback(1, at_us=900, latency_us=300), intent(1, 2, at_us=1_000)])
+    book.commit([passed(1, 2, at_us=1_900, latency_us=300), intent(1, 3, at_us=2_000)])
+    book.commit([outcome(1, attempt=3, at_us=2_900, latency_us=300), intent(2, at_us=3_000), outcome(2, attempt=0)])
+    assert [(beat.at_us, beat.sends) for beat in book.beats(100)] == [
+        (600, 1), (900, 0), (1_600, 1), (2_600, 1), (3_000, 1)
+    ]  # fmt: skip
 
 
 def test_hitches_are_counted_by_cause(shelf: Shelf) -> None:
