@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
+from bulkpatch.api.earlier import earlier_run
 from bulkpatch.api.opened import open_job
 from bulkpatch.api.options import Options
 from bulkpatch.api.session import cells_of
@@ -36,7 +37,13 @@ def rebuild_report(run_name: str, options: Options) -> ReportFiles:
             except InvalidInput:
                 cells, id_column, previous = None, "destination_id", {}
             return write_report(
-                ledger, folder, redactor=LiveRedactor(), cells=cells, id_column=id_column, previous=previous
+                ledger,
+                folder,
+                redactor=LiveRedactor(),
+                cells=cells,
+                id_column=id_column,
+                previous=previous,
+                earlier=earlier_run(folder, ledger.header()),
             )
         finally:
             ledger.close()

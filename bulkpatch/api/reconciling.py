@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bulkpatch.api.diffing import pre_image_of
+from bulkpatch.api.earlier import earlier_run
 from bulkpatch.api.leaving import leak_facts, refuse_leaks
 from bulkpatch.api.looking import Fleet, see
 from bulkpatch.api.opened import Opened
@@ -98,7 +99,13 @@ def reconcile(run_name: str, options: Options) -> Reconciled:
         work.run()
         after = ledger.counts()
         report = write_report(
-            ledger, folder, redactor=opened.redactor, cells=cells_of(opened), id_column=opened.job.input.id
+            ledger,
+            folder,
+            redactor=opened.redactor,
+            cells=cells_of(opened),
+            id_column=opened.job.input.id,
+            previous=opened.job.input.previous,
+            earlier=earlier_run(folder, header),
         )
         ledger.close()
         _leave(folder, opened, options, after, report)

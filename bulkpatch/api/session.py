@@ -16,6 +16,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from bulkpatch.api.diffing import LiveView
+from bulkpatch.api.earlier import earlier_run
 from bulkpatch.api.hooks import on_stop
 from bulkpatch.api.leaving import leak_facts, refuse_leaks
 from bulkpatch.api.looking import Fleet, look
@@ -306,6 +307,7 @@ def _report(session: Session, result: RunResult) -> Sequence[str]:
         id_column=opened.job.input.id,
         previous=opened.job.input.previous,
         result=result,
+        earlier=earlier_run(session.folder, session.ledger.header()),
     )
     return files.notes
 

@@ -41,7 +41,7 @@ def overview(ledger: ReadLedger, outcomes: Path | pl.LazyFrame) -> dict[str, Any
     table = scan(outcomes)
     with readable():
         by_state, kinds, numbers, vendors, statuses = pl.collect_all(
-            [table.group_by("state").len(), _failures(table), _numbers(table), *_transfers(table)]
+            [table.group_by("state").len(), failure_kinds(table), _numbers(table), *_transfers(table)]
         )
     states = dict(by_state.iter_rows())
     header = ledger.header()
@@ -94,7 +94,7 @@ def _numbers(table: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _failures(table: pl.LazyFrame) -> pl.LazyFrame:
+def failure_kinds(table: pl.LazyFrame) -> pl.LazyFrame:
     """Failed rows by state, code and message, the most frequent first, then as they first occurred."""
     return (
         table.filter(pl.col("state").is_in([str(state) for state in FAILED]))

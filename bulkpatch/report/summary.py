@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from bulkpatch.errors import CODES
-from bulkpatch.model import RowState, RunResult
+from bulkpatch.model import RunResult
+from bulkpatch.report.advice import Step, next_steps, why_stopped
 from bulkpatch.report.inert import NOTHING, code_span
 from bulkpatch.report.tables import markdown_cell, markdown_table
 
@@ -29,7 +28,7 @@ def summary(view: Mapping[str, Any], *, result: RunResult | None, notes: Sequenc
 
 def _blocks(view: Mapping[str, Any], result: RunResult | None, notes: Sequence[str]) -> Iterator[str]:
     yield f"# {view['verdict']}"
-    if why := _why(view, result):
+    if why := why_stopped(view, result):
         yield f"Why it stopped: {code_span(why)}"
     yield markdown_table(["what", "value"], ([name, markdown_cell(value)] for name, value in _origin(view)))
     yield "## Rows by state"
@@ -48,17 +47,7 @@ def _blocks(view: Mapping[str, Any], result: RunResult | None, notes: Sequence[s
         yield _acts(view["acts"])
     yield from (f"Note: {note}." for note in notes)
     yield "## Next"
-    yield "\n".join(f"- {line}" for line in _next(view))
-
-
-def _why(view: Mapping[str, Any], result: RunResult | None) -> str:
-    """The code and reason of the last act, if it ended the run; the words are the ledger's, then ``result``'s."""
-    detail = view["acts"][-1]["detail"] if view["acts"] else {}
-    code = detail.get("code")
-    if code is None:
-        return ""
-    title = CODES[code].title if code in CODES else ""
-    return f"{code} {detail.get('reason') or (result and result.reason) or title}".rstrip()
+    yield "\n".join(f"- {_step(step)}" for step in next_steps(view))
 
 
 def _origin(view: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -147,23 +136,6 @@ def _acts(acts: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _next(view: Mapping[str, Any]) -> Iterator[str]:
-    run, states = view["run"], view["states"]
-    name = run["run_id"]
-    if run["dry_run"]:
-        yield f"{_command('run', run['job_path'])} sends it."
-        return
-    if any(str(state) in states for state in (RowState.PENDING, RowState.IN_FLIGHT, RowState.NOT_ATTEMPTED)):
-        yield f"{_command('resume', name)} goes on where it stopped."
-    elif view["failed"]:
-        yield f"{_command('report', name, '--by', 'error_code')} counts the failures."
-        yield f"{_command('retry', name)} runs the failed rows again as they are."
-        yield "`failures.csv` holds them with their cells: mend it, and run it as input of the same job."
-    codes = dict.fromkeys(kind["error_code"] for kind in view["failures"] if kind["error_code"])
-    yield from (f"{_command('explain', code)} says what the code means." for code in codes)
-    if view["done"] == view["rows"]:
-        yield f"Nothing is left to do. {_command('report', name, '--by', 'vendor')} groups the rows."
-
-
-def _command(*words: str) -> str:
-    return code_span(shlex.join(["bulkpatch", *words]), limit=COMMAND_CHARS_MAX)
+def _step(step: Step) -> str:
+    words = (step.before, code_span(step.code, limit=COMMAND_CHARS_MAX), step.after)
+    return " ".join(filter(None, words))

@@ -20,11 +20,13 @@ from bulkpatch.report.frames import Finality, finality, report_frames
 from bulkpatch.report.glance import overview
 from bulkpatch.report.group import scan
 from bulkpatch.report.inert import refuse_secrets
+from bulkpatch.report.page.facts import Page, page_of, texts_of
 from bulkpatch.report.summary import summary
 
 OUTCOMES: Final = "outcomes.parquet"
 MODELS_FILE: Final = "models.parquet"
 SUMMARY: Final = "summary.md"
+PAGE: Final = "report.html"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,7 @@ class ReportFiles:
     models: Path
     failures: Path
     summary: Path
+    page: Path
     overview: Mapping[str, Any]
     notes: tuple[str, ...] = ()
 
@@ -48,13 +51,15 @@ def write_report(  # noqa: PLR0913  (the seams that its one caller wires)
     id_column: str = "destination_id",
     previous: Mapping[str, str] | None = None,
     result: RunResult | None = None,
+    earlier: Path | None = None,
 ) -> ReportFiles:
     """Write the report of the run behind ``ledger`` into ``folder``, in place of an older one, or leave that as it was.
 
-    ``previous`` maps columns of the input to the fields whose values before the run they hold.
-    Everything but the cells of ``failures.csv`` and the reason in ``result`` comes from the ledger. Memory does not
-    grow with the run. Raises ``Broken`` (BP903) if a row is missing or stands twice, (BP902) if a live secret would be
-    written, and ``LedgerFailed`` (BP606, BP607) if the disk is full or fails.
+    ``previous`` maps columns of the input to the fields whose values before the run they hold; ``earlier`` is the
+    folder of a run that the page compares this one with. Everything else but the cells of ``failures.csv`` and the
+    reason in ``result`` comes from the ledger. Memory does not grow with the run. Raises ``Broken`` (BP903) if a row is
+    missing or stands twice, (BP902) if a live secret would be written, and ``LedgerFailed`` (BP606, BP607) if the disk
+    is full or fails.
     """
     header = ledger.header()
     final = finality(header)
@@ -68,18 +73,31 @@ def write_report(  # noqa: PLR0913  (the seams that its one caller wires)
         view = overview(ledger, table)
         if used := credential_view(table, names, ledger, cells=cells, previous=previous or {}):
             view["credentials"] = used
-        page = summary(view, result=result, notes=notes)
-        refuse_secrets(redactor, [page], SUMMARY)
-        (room / SUMMARY).write_text(page, encoding="utf-8")
-        publish(room, folder, [OUTCOMES, MODELS_FILE, FILE, SUMMARY])
+        ticket = summary(view, result=result, notes=notes)
+        refuse_secrets(redactor, [ticket], SUMMARY)
+        (room / SUMMARY).write_text(ticket, encoding="utf-8")
+        page = page_of(ledger, table, view, result=result, earlier=earlier, notes=notes)
+        _write_page(room / PAGE, page, redactor)
+        publish(room, folder, [OUTCOMES, MODELS_FILE, FILE, SUMMARY, PAGE])
     return ReportFiles(
         outcomes=folder / OUTCOMES,
         models=folder / MODELS_FILE,
         failures=folder / FILE,
         summary=folder / SUMMARY,
+        page=folder / PAGE,
         overview=view,
         notes=notes,
     )
+
+
+def _write_page(path: Path, page: Page, redactor: Redactor) -> None:
+    """Both are searched for secrets: the page's texts as they are, and the document, in which they stand escaped."""
+    from bulkpatch.report.page.render import render  # noqa: PLC0415  (Jinja, for those who get as far as a report)
+
+    document = render(page)
+    refuse_secrets(redactor, texts_of(page), PAGE)
+    refuse_secrets(redactor, [document], PAGE)
+    path.write_text(document, encoding="utf-8")
 
 
 def check_complete(outcomes: pl.LazyFrame, *, rows: int, counts: Mapping[RowState, int], final: Finality) -> None:

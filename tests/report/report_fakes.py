@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 
 from bulkpatch.model import (
     Act,
+    Beat,
     CredentialRow,
+    Hitch,
     OutcomeRow,
     RowState,
     RunHeader,
@@ -79,6 +81,8 @@ class ListLedger:
     seeded: Mapping[RowState, int] = field(default_factory=dict)
     job_name: str = "rotate"
     credentials: Sequence[CredentialRow] = ()
+    traffic: Sequence[Beat] = ()
+    obstacles: Sequence[Hitch] = ()
 
     def header(self) -> RunHeader:
         """The header, counting the seeded rows."""
@@ -102,6 +106,18 @@ class ListLedger:
         """The rows with secrets, at most ``batch`` at a time."""
         for start in range(0, len(self.credentials), batch):
             yield self.credentials[start : start + batch]
+
+    def beats(self, width_us: int) -> Sequence[Beat]:
+        """What was given as ``traffic``, in intervals of ``width_us``."""
+        found: dict[int, list[int]] = {}
+        for at_us, *numbers in self.traffic:
+            sums = found.setdefault(at_us // width_us * width_us, [0, 0, 0])
+            found[at_us // width_us * width_us] = [a + b for a, b in zip(sums, numbers, strict=True)]
+        return [Beat(at_us, *sums) for at_us, sums in sorted(found.items())]
+
+    def hitches(self) -> Sequence[Hitch]:
+        """What was given as ``obstacles``."""
+        return self.obstacles
 
 
 class Blind:

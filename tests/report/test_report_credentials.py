@@ -74,6 +74,7 @@ def test_the_outcomes_keep_their_columns_and_the_folder_its_files(tmp_path: Path
         "outcomes.parquet",
         "models.parquet",
         "failures.csv",
+        "report.html",
         "summary.md",
     }
 

@@ -24,7 +24,7 @@ from bulkpatch.prequel.facts import Facts, ModelFacts, encode_facts
 from bulkpatch.report import ReportFiles, write_report
 from bulkpatch.report.columns import FAILED, MODELS, outcome_schema
 
-NAMES = ["failures.csv", "models.parquet", "outcomes.parquet", "summary.md"]
+NAMES = ["failures.csv", "models.parquet", "outcomes.parquet", "report.html", "summary.md"]
 LARGE_ROWS = 1_000_000
 SECONDS_MAX = 180
 """A generous bound on a busy machine; the figure itself is printed."""

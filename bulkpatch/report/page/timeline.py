@@ -1,0 +1,223 @@
+"""The run over time: what rows came to, what left under which limit, how long answers took, wave by wave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import polars as pl
+
+from bulkpatch.ports import ReadLedger
+from bulkpatch.report.page.intervals import (
+    DAY_US,
+    SECOND_US,
+    WIDTHS_S,
+    Interval,
+    Steps,
+    Window,
+    intervals_of,
+    limits_in,
+    microseconds,
+    settled_in,
+    when,
+    window_of,
+)
+from bulkpatch.report.page.shapes import (
+    Chart,
+    Label,
+    Path,
+    Rect,
+    Scale,
+    Spot,
+    Table,
+    axis,
+    nice,
+    stack,
+)
+
+WAVES_MAX: Final = 12
+"""Waves that are drawn as bands; with more there would be more edges than waves to see."""
+
+_TOP: Final = 44.0
+_GAP: Final = 44.0
+_HEIGHTS: Final = (140.0, 110.0, 84.0)
+_TICKS: Final = 8
+_HEADROOM: Final = 3
+"""A limit more than so many times above all traffic would press the bars flat: it is told, not drawn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """The chart, and the number of rows that were settled after the run had ended."""
+
+    chart: Chart
+    settled_later: int
+
+
+def timeline(ledger: ReadLedger, table: pl.LazyFrame, waves: Sequence[Mapping[str, Any]]) -> Timeline | None:
+    """What was sent and what came of it; None where nothing was sent. ``waves`` as ``waves_of`` found them."""
+    acts = ledger.acts()
+    window = window_of(table, acts)
+    if window is None:
+        return None
+    late = table.filter(pl.col("finished_at") >= when(window.end_us)).select(pl.len()).collect().item()
+    intervals = list(intervals_of(window, settled_in(table, window), ledger.beats(window.width_us)))
+    return Timeline(chart=_draw(window, intervals, limits_in(acts, window), waves), settled_later=late)
+
+
+def _draw(window: Window, intervals: Sequence[Interval], limits: Steps, waves: Sequence[Mapping[str, Any]]) -> Chart:
+    seconds = window.width_us / SECOND_US
+    tops = [_TOP + sum(_HEIGHTS[:n]) + n * _GAP for n in range(3)]
+    per_s = max(one.sends for one in intervals) / seconds
+    drawn = [rate for _, _, rate in limits if rate <= max(per_s, 1) * _HEADROOM]
+    mosts = (
+        max(one.done + one.failed + one.unknown for one in intervals),
+        max([per_s, *drawn]),
+        max((one.p95_ms or 0.0) for one in intervals),
+    )
+    scales = [
+        Scale(top=top, bottom=top + height, most=nice(most))
+        for top, height, most in zip(tops, _HEIGHTS, mosts, strict=True)
+    ]
+    titles = (f"Rows settled per {_words(seconds)}", "Requests per second", "Latency of the answers, ms")
+    paths: list[Path] = []
+    labels: list[Label] = []
+    for scale, title in zip(scales, titles, strict=True):
+        lines, texts = axis(scale, title)
+        paths += lines
+        labels += texts
+    rects = [rect for one in intervals for rect in _bars(window, one, scales[0], scales[1], seconds)]
+    bands, names = _bands(window, waves, scales[-1].bottom)
+    paths += [
+        Path(f"M{window.x(begin):.1f} {scales[1].y(rate):.1f}H{window.x(end):.1f}", "limit")
+        for begin, end, rate in limits
+        if rate in drawn
+    ]
+    paths += [Path(line, "p95") for line in _line(window, scales[2], [one.p95_ms for one in intervals])]
+    paths += [Path(line, "p50") for line in _line(window, scales[2], [one.p50_ms for one in intervals])]
+    return Chart(
+        name="timeline",
+        title="The run over time",
+        about=_about(intervals, limits, seconds),
+        height=scales[-1].bottom + 30,
+        rects=(*bands, *rects),
+        paths=tuple(paths),
+        labels=(*names, *labels, *_hours(window, scales[-1].bottom + 18)),
+        spots=tuple(_spot(window, one) for one in intervals),
+        legend=(
+            ("done", "done"),
+            ("unknown", "unknown"),
+            ("failed", "failed"),
+            ("sent", "requests that left"),
+            ("setback", "came to nothing"),
+            ("throttled", "answered 429"),
+            ("limit", _limit_words(limits, drawn)),
+            ("p50", "latency p50"),
+            ("p95", "p95"),
+        ),
+        table=_table(window, intervals),
+    )
+
+
+def _bars(window: Window, one: Interval, rows: Scale, traffic: Scale, seconds: float) -> Iterator[Rect]:
+    x, width = window.column(one.at_us)
+    yield from stack(x, width, rows, [("done", one.done), ("unknown", one.unknown), ("failed", one.failed)])
+    yield from stack(x, width, traffic, [("sent", one.sends / seconds)])
+    narrow = width * 0.5
+    middle = x + (width - narrow) / 2
+    parts = [("throttled", one.throttled / seconds), ("setback", (one.setbacks - one.throttled) / seconds)]
+    yield from stack(middle, narrow, traffic, parts)
+
+
+def _bands(window: Window, waves: Sequence[Mapping[str, Any]], bottom: float) -> tuple[list[Rect], list[Label]]:
+    """Each wave from its first request to its last row, and its number above where there is room."""
+    sent = [wave for wave in waves if wave["sent_at"] is not None and wave["finished_at"] is not None]
+    if len(waves) < 2 or len(sent) > WAVES_MAX:  # noqa: PLR2004  (one wave is no band)
+        return [], []
+    rects, labels = [], []
+    for wave in sent:
+        left, right = window.x(microseconds(wave["sent_at"])), window.x(microseconds(wave["finished_at"]))
+        rects.append(Rect(round(left, 1), 14, round(max(1.0, right - left), 1), round(bottom - 14, 1), "band"))
+        text = f"wave {wave['wave']}" if right - left > 48 else str(wave["wave"])  # noqa: PLR2004  (its width)
+        labels.append(Label(round(left + 3, 1), 11, text, kind="wave"))
+    return rects, labels
+
+
+def _line(window: Window, scale: Scale, values: Sequence[float | None]) -> Iterator[str]:
+    """One line over the intervals, broken where one has no value; a lone value is a point."""
+    d, open_ = "", False
+    for number, value in enumerate(values):
+        if value is None:
+            open_ = False
+            continue
+        x = window.x(window.begin_us + (number + 0.5) * window.width_us)
+        d += f"{'L' if open_ else 'M'}{x:.1f} {scale.y(value):.1f}" + ("" if open_ else "h.1")
+        open_ = True
+    if d:
+        yield d
+
+
+def _hours(window: Window, y: float) -> Iterator[Label]:
+    """Times below the chart, at round ones, with the day where the run lasted longer than one."""
+    span_us = window.end_us - window.begin_us
+    step_us = next((w * SECOND_US for w in WIDTHS_S if span_us <= w * SECOND_US * _TICKS), -(-span_us // _TICKS))
+    for at_us in range(-(-window.begin_us // step_us) * step_us, window.end_us + 1, step_us):
+        form = "%d %b %H:%M" if span_us > DAY_US else "%H:%M" if step_us >= 60 * SECOND_US else "%H:%M:%S"
+        yield Label(round(window.x(at_us), 1), y, when(at_us).strftime(form), "middle")
+
+
+def _spot(window: Window, one: Interval) -> Spot:
+    x, width = window.column(one.at_us)
+    told = [f"{one.done:,} done", f"{one.unknown:,} unknown", f"{one.failed:,} failed", f"{one.sends:,} requests"]
+    told += [f"{one.setbacks:,} came to nothing, {one.throttled:,} of them 429"] if one.setbacks else []
+    told += [] if one.p95_ms is None else [f"p50 {one.p50_ms:.4g} ms, p95 {one.p95_ms:.4g} ms"]
+    return Spot(round(x, 1), round(width + 1, 1), f"{when(one.at_us):%H:%M:%S} UTC: " + ", ".join(told))
+
+
+def _table(window: Window, intervals: Sequence[Interval]) -> Table:
+    names = ("done", "unknown", "failed", "sends", "setbacks", "throttled")
+    return Table(
+        caption=f"Each interval of {_words(window.width_us / SECOND_US)} in which anything happened",
+        heads=(
+            ("begins", "when"),
+            ("done", "count"),
+            ("unknown", "count"),
+            ("failed", "count"),
+            ("requests", "count"),
+            ("came to nothing", "count"),
+            ("answered 429", "count"),
+            ("p50 ms", "ms"),
+            ("p95 ms", "ms"),
+        ),
+        rows=tuple(
+            (when(one.at_us), *(getattr(one, name) for name in names), one.p50_ms, one.p95_ms)
+            for one in intervals
+            if any(getattr(one, name) for name in names)
+        ),
+    )
+
+
+def _about(intervals: Sequence[Interval], limits: Steps, seconds: float) -> str:
+    sends, busiest = sum(one.sends for one in intervals), max(one.sends for one in intervals)
+    throttled = sum(one.throttled for one in intervals)
+    return (
+        f"{sends:,} requests left, {busiest:,} in the busiest {_words(seconds)}, {throttled:,} were answered 429; "
+        f"{_limit_words(limits, [rate for *_, rate in limits])}. The table below has every interval."
+    )
+
+
+def _limit_words(limits: Steps, drawn: Sequence[float]) -> str:
+    rates = sorted({rate for *_, rate in limits})
+    if not rates:
+        return "no limit on record"
+    words = "limit " + " to ".join(dict.fromkeys(f"{rate:.4g}/s" for rate in (rates[0], rates[-1])))
+    return words if drawn else words + ", far above"
+
+
+def _words(seconds: float) -> str:
+    for size, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            number = seconds / size
+            return name if number == 1 else f"{number:g} {name}s"
+    return "second" if seconds == 1 else f"{seconds:g} seconds"
