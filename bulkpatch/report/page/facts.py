@@ -198,7 +198,7 @@ def _hitches(ledger: ReadLedger) -> Table | None:
     more = len(found) - HITCHES_MAX
     return Table(
         caption="Why attempts came to nothing, whether or not a later one went through",
-        heads=(("code", "code"), ("HTTP", "count"), ("meaning", "text"), ("attempts", "count"), ("rows", "count")),
+        heads=(("code", "id"), ("HTTP", "count"), ("meaning", "text"), ("attempts", "count"), ("rows", "count")),
         rows=tuple(
             (one.code, one.http_status, _title(one.code), one.attempts, one.rows) for one in found[:HITCHES_MAX]
         ),
@@ -225,7 +225,7 @@ def _credentials(view: Mapping[str, Any] | None) -> Iterator[Table]:
         left = view["unverified_rows"] - len(view["unverified"])
         yield Table(
             caption="Unverified: changed, and not seen to work; the old secret of such a row is still needed",
-            heads=(("row", "count"), ("destination", "code"), ("credential", "code"), ("fall back to", "text")),
+            heads=(("row", "count"), ("destination", "id"), ("credential", "code"), ("fall back to", "text")),
             rows=tuple(
                 (row["row"], row["destination_id"], row["credential"], row["fall_back_to"])
                 for row in view["unverified"]

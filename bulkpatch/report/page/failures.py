@@ -39,10 +39,10 @@ def causes(table: pl.LazyFrame) -> Table:
             ("rows", "count"),
             ("share of the most frequent", "bar"),
             ("state", "state"),
-            ("code", "code"),
+            ("code", "id"),
             ("message", "text"),
             ("what to do", "text"),
-            ("for instance", "code"),
+            ("for instance", "id"),
         ),
         rows=tuple(_cause(row, most) for row in found.head(KINDS_MAX).iter_rows(named=True)),
         note=f"And {more:,} more kinds of failure." if more > 0 else "",
@@ -77,9 +77,9 @@ def failed_rows(table: pl.LazyFrame) -> Table:
 
 def _heads(labels: list[str]) -> tuple[tuple[str, Kind], ...]:
     return (
-        ("row", "count"), ("destination", "code"), *((name.removeprefix(LABEL_PREFIX), "text") for name in labels),
+        ("row", "count"), ("destination", "id"), *((name.removeprefix(LABEL_PREFIX), "text") for name in labels),
         ("state", "state"), ("stage", "text"), ("wave", "count"), ("attempts", "count"), ("HTTP", "count"),
-        ("code", "code"), ("message", "text"),
+        ("code", "id"), ("message", "text"),
     )  # fmt: skip
 
 
@@ -111,11 +111,11 @@ def unknown_rows(table: pl.LazyFrame) -> Table:
         caption="Rows that may or may not have been changed",
         heads=(
             ("row", "count"),
-            ("destination", "code"),
+            ("destination", "id"),
             ("vendor", "text"),
             ("attempts", "count"),
             ("first sent", "when"),
-            ("code", "code"),
+            ("code", "id"),
             ("last word", "text"),
         ),
         rows=tuple(found.iter_rows()),

@@ -75,7 +75,6 @@ def _draw(counts: dict[int, int], marks: dict[str, Any]) -> Chart:
     first, last = first - spare // 2, last + spare - spare // 2
     wide = (WIDTH - LEFT - RIGHT) / (last - first + 1)
     scale = Scale(top=_TOP, bottom=_BOTTOM, most=nice(max(counts.values())))
-    lines, texts = axis(scale, "Rows by latency of the last answer")
 
     def x(ms: float) -> float:
         return LEFT + (math.log10(max(FASTEST_MS, ms)) * STEPS - first) * wide
@@ -92,9 +91,12 @@ def _draw(counts: dict[int, int], marks: dict[str, Any]) -> Chart:
         title="Latency",
         about=", ".join(f"{name} {_ms(marks[name])}" for name, _ in _SHARES) + f", slowest {_ms(marks['most'])}.",
         height=_BOTTOM + 30,
-        rects=tuple(rects),
-        paths=(*lines, *(Path(f"M{x(marks[name]):.1f} {_TOP:g}V{_BOTTOM:g}", name) for name in ("p50", "p95"))),
-        labels=(*texts, *names),
+        shapes=(
+            *axis(scale, "Rows by latency of the last answer"),
+            *rects,
+            *(Path(f"M{x(marks[name]):.1f} {_TOP:g}V{_BOTTOM:g}", name) for name in ("p50", "p95")),
+            *names,
+        ),
         spots=tuple(spots),
         legend=(("p50", f"p50 {_ms(marks['p50'])}"), ("p95", f"p95 {_ms(marks['p95'])}")),
         table=Table(

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
-Kind: TypeAlias = Literal["text", "code", "state", "count", "ms", "share", "mb", "when", "span", "bar"]
-"""What a column holds: how its cells are shown, aligned and sorted. ``bar`` is a share drawn beside its neighbours."""
+Kind: TypeAlias = Literal["text", "code", "id", "state", "count", "ms", "share", "mb", "when", "span", "bar"]
+"""What a column holds: how its cells are shown, aligned and sorted. An ``id`` is
+code on one line; ``bar`` is a share, drawn."""
 
 WIDTH: Final = 960.0
 """Units across a chart; the page scales it, and lets it be scrolled where it would become too small to read."""
@@ -58,6 +59,9 @@ class Label:
     kind: str = "label"
 
 
+Shape: TypeAlias = Rect | Path | Label
+
+
 @dataclass(frozen=True, slots=True)
 class Spot:
     """A column of the chart that tells ``text`` to whoever points at it."""
@@ -75,12 +79,25 @@ class Chart:
     title: str
     about: str
     height: float
-    rects: tuple[Rect, ...]
-    paths: tuple[Path, ...]
-    labels: tuple[Label, ...]
+    shapes: tuple[Shape, ...]
     spots: tuple[Spot, ...] = ()
     legend: tuple[tuple[str, str], ...] = ()
     table: Table
+
+    @property
+    def rects(self) -> Sequence[Rect]:
+        """What is drawn first."""
+        return [shape for shape in self.shapes if isinstance(shape, Rect)]
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """What is drawn over it."""
+        return [shape for shape in self.shapes if isinstance(shape, Path)]
+
+    @property
+    def labels(self) -> Sequence[Label]:
+        """What is written over all."""
+        return [shape for shape in self.shapes if isinstance(shape, Label)]
 
 
 def nice(value: float) -> float:
@@ -116,11 +133,11 @@ def short(value: float) -> str:
     return f"{value:.3g}"
 
 
-def axis(scale: Scale, title: str) -> tuple[list[Path], list[Label]]:
+def axis(scale: Scale, title: str) -> Sequence[Shape]:
     """The lines across a panel, their values, and the panel's title above."""
     lines = [Path(f"M{LEFT:g} {scale.y(value):.1f}H{WIDTH - RIGHT:g}", "grid") for value, _ in scale.ticks()]
     labels = [Label(LEFT - 6, round(scale.y(value) + 4, 1), text, "end") for value, text in scale.ticks()]
-    return lines, [Label(LEFT, scale.top - 10, title, kind="panel"), *labels]
+    return [*lines, Label(LEFT, scale.top - 10, title, kind="panel"), *labels]
 
 
 def stack(x: float, width: float, scale: Scale, parts: Sequence[tuple[str, float]]) -> list[Rect]:

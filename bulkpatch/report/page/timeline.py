@@ -29,6 +29,7 @@ from bulkpatch.report.page.shapes import (
     Path,
     Rect,
     Scale,
+    Shape,
     Spot,
     Table,
     axis,
@@ -42,7 +43,19 @@ WAVES_MAX: Final = 12
 _TOP: Final = 44.0
 _GAP: Final = 44.0
 _HEIGHTS: Final = (140.0, 110.0, 84.0)
+_UNITS: Final = ((86_400, "day"), (3600, "hour"), (60, "minute"))
 _TICKS: Final = 8
+_BAND_TOP: Final = 14.0
+_NAMED_WIDTH: Final = 48
+"""Units that a wave must be wide for its number to stand there in words."""
+_LEGEND: Final = (
+    ("done", "done"),
+    ("unknown", "unknown"),
+    ("failed", "failed"),
+    ("sent", "requests that left"),
+    ("setback", "came to nothing"),
+    ("throttled", "answered 429"),
+)
 _HEADROOM: Final = 3
 """A limit more than so many times above all traffic would press the bars flat: it is told, not drawn."""
 
@@ -68,94 +81,83 @@ def timeline(ledger: ReadLedger, table: pl.LazyFrame, waves: Sequence[Mapping[st
 
 def _draw(window: Window, intervals: Sequence[Interval], limits: Steps, waves: Sequence[Mapping[str, Any]]) -> Chart:
     seconds = window.width_us / SECOND_US
-    tops = [_TOP + sum(_HEIGHTS[:n]) + n * _GAP for n in range(3)]
     per_s = max(one.sends for one in intervals) / seconds
-    drawn = [rate for _, _, rate in limits if rate <= max(per_s, 1) * _HEADROOM]
+    drawn = [step for step in limits if step[2] <= max(per_s, 1) * _HEADROOM]
     mosts = (
         max(one.done + one.failed + one.unknown for one in intervals),
-        max([per_s, *drawn]),
+        max([per_s, *(rate for *_, rate in drawn)]),
         max((one.p95_ms or 0.0) for one in intervals),
     )
-    scales = [
-        Scale(top=top, bottom=top + height, most=nice(most))
-        for top, height, most in zip(tops, _HEIGHTS, mosts, strict=True)
-    ]
+    rows, traffic, latency = scales = _scales(mosts)
     titles = (f"Rows settled per {_words(seconds)}", "Requests per second", "Latency of the answers, ms")
-    paths: list[Path] = []
-    labels: list[Label] = []
-    for scale, title in zip(scales, titles, strict=True):
-        lines, texts = axis(scale, title)
-        paths += lines
-        labels += texts
-    rects = [rect for one in intervals for rect in _bars(window, one, scales[0], scales[1], seconds)]
-    bands, names = _bands(window, waves, scales[-1].bottom)
-    paths += [
-        Path(f"M{window.x(begin):.1f} {scales[1].y(rate):.1f}H{window.x(end):.1f}", "limit")
-        for begin, end, rate in limits
-        if rate in drawn
+    shapes: list[Shape] = [
+        *_bands(window, waves, latency.bottom),
+        *(shape for scale, title in zip(scales, titles, strict=True) for shape in axis(scale, title)),
+        *(shape for one in intervals for shape in _bars(window, one, rows, traffic)),
+        *_limit_lines(window, traffic, drawn),
+        *_line(window, latency, [one.p95_ms for one in intervals], "p95"),
+        *_line(window, latency, [one.p50_ms for one in intervals], "p50"),
+        *_hours(window, latency.bottom + 18),
     ]
-    paths += [Path(line, "p95") for line in _line(window, scales[2], [one.p95_ms for one in intervals])]
-    paths += [Path(line, "p50") for line in _line(window, scales[2], [one.p50_ms for one in intervals])]
     return Chart(
         name="timeline",
         title="The run over time",
         about=_about(intervals, limits, seconds),
-        height=scales[-1].bottom + 30,
-        rects=(*bands, *rects),
-        paths=tuple(paths),
-        labels=(*names, *labels, *_hours(window, scales[-1].bottom + 18)),
+        height=latency.bottom + 30,
+        shapes=tuple(shapes),
         spots=tuple(_spot(window, one) for one in intervals),
-        legend=(
-            ("done", "done"),
-            ("unknown", "unknown"),
-            ("failed", "failed"),
-            ("sent", "requests that left"),
-            ("setback", "came to nothing"),
-            ("throttled", "answered 429"),
-            ("limit", _limit_words(limits, drawn)),
-            ("p50", "latency p50"),
-            ("p95", "p95"),
-        ),
+        legend=(*_LEGEND, ("limit", _limit_words(limits, drawn)), ("p50", "latency p50"), ("p95", "p95")),
         table=_table(window, intervals),
     )
 
 
-def _bars(window: Window, one: Interval, rows: Scale, traffic: Scale, seconds: float) -> Iterator[Rect]:
+def _scales(mosts: Sequence[float]) -> tuple[Scale, Scale, Scale]:
+    """The three panels, one below the other."""
+    tops = [_TOP + sum(_HEIGHTS[:n]) + n * _GAP for n in range(3)]
+    one, two, three = (
+        Scale(top=top, bottom=top + height, most=nice(most))
+        for top, height, most in zip(tops, _HEIGHTS, mosts, strict=True)
+    )
+    return one, two, three
+
+
+def _bars(window: Window, one: Interval, rows: Scale, traffic: Scale) -> Iterator[Rect]:
+    """What rows came to; below, the requests that left, and in front of them what came to nothing."""
+    seconds = window.width_us / SECOND_US
     x, width = window.column(one.at_us)
     yield from stack(x, width, rows, [("done", one.done), ("unknown", one.unknown), ("failed", one.failed)])
     yield from stack(x, width, traffic, [("sent", one.sends / seconds)])
-    narrow = width * 0.5
-    middle = x + (width - narrow) / 2
     parts = [("throttled", one.throttled / seconds), ("setback", (one.setbacks - one.throttled) / seconds)]
-    yield from stack(middle, narrow, traffic, parts)
+    yield from stack(x + width / 4, width / 2, traffic, parts)
 
 
-def _bands(window: Window, waves: Sequence[Mapping[str, Any]], bottom: float) -> tuple[list[Rect], list[Label]]:
-    """Each wave from its first request to its last row, and its number above where there is room."""
+def _limit_lines(window: Window, traffic: Scale, drawn: Steps) -> Iterator[Path]:
+    for begin, end, rate in drawn:
+        yield Path(f"M{window.x(begin):.1f} {traffic.y(rate):.1f}H{window.x(end):.1f}", "limit")
+
+
+def _bands(window: Window, waves: Sequence[Mapping[str, Any]], bottom: float) -> Iterator[Shape]:
+    """Each wave from its first request to its last row, and its number above."""
     sent = [wave for wave in waves if wave["sent_at"] is not None and wave["finished_at"] is not None]
     if len(waves) < 2 or len(sent) > WAVES_MAX:  # noqa: PLR2004  (one wave is no band)
-        return [], []
-    rects, labels = [], []
+        return
     for wave in sent:
         left, right = window.x(microseconds(wave["sent_at"])), window.x(microseconds(wave["finished_at"]))
-        rects.append(Rect(round(left, 1), 14, round(max(1.0, right - left), 1), round(bottom - 14, 1), "band"))
-        text = f"wave {wave['wave']}" if right - left > 48 else str(wave["wave"])  # noqa: PLR2004  (its width)
-        labels.append(Label(round(left + 3, 1), 11, text, kind="wave"))
-    return rects, labels
+        yield Rect(round(left, 1), _BAND_TOP, round(max(1.0, right - left), 1), round(bottom - _BAND_TOP, 1), "band")
+        text = f"wave {wave['wave']}" if right - left > _NAMED_WIDTH else str(wave["wave"])
+        yield Label(round(left + 3, 1), _BAND_TOP - 3, text)
 
 
-def _line(window: Window, scale: Scale, values: Sequence[float | None]) -> Iterator[str]:
+def _line(window: Window, scale: Scale, values: Sequence[float | None], kind: str) -> Iterator[Path]:
     """One line over the intervals, broken where one has no value; a lone value is a point."""
-    d, open_ = "", False
+    parts, after = [], False
     for number, value in enumerate(values):
-        if value is None:
-            open_ = False
-            continue
-        x = window.x(window.begin_us + (number + 0.5) * window.width_us)
-        d += f"{'L' if open_ else 'M'}{x:.1f} {scale.y(value):.1f}" + ("" if open_ else "h.1")
-        open_ = True
-    if d:
-        yield d
+        if value is not None:
+            x = window.x(window.begin_us + (number + 0.5) * window.width_us)
+            parts.append(f"{'L' if after else 'M'}{x:.1f} {scale.y(value):.1f}{'' if after else 'h.1'}")
+        after = value is not None
+    if parts:
+        yield Path("".join(parts), kind)
 
 
 def _hours(window: Window, y: float) -> Iterator[Label]:
@@ -178,7 +180,7 @@ def _spot(window: Window, one: Interval) -> Spot:
 def _table(window: Window, intervals: Sequence[Interval]) -> Table:
     names = ("done", "unknown", "failed", "sends", "setbacks", "throttled")
     return Table(
-        caption=f"Each interval of {_words(window.width_us / SECOND_US)} in which anything happened",
+        caption=f"All of it in numbers, by intervals of {_words(window.width_us / SECOND_US, 1)}",
         heads=(
             ("begins", "when"),
             ("done", "count"),
@@ -203,11 +205,11 @@ def _about(intervals: Sequence[Interval], limits: Steps, seconds: float) -> str:
     throttled = sum(one.throttled for one in intervals)
     return (
         f"{sends:,} requests left, {busiest:,} in the busiest {_words(seconds)}, {throttled:,} were answered 429; "
-        f"{_limit_words(limits, [rate for *_, rate in limits])}. The table below has every interval."
+        f"{_limit_words(limits, limits)}. The table below has every interval."
     )
 
 
-def _limit_words(limits: Steps, drawn: Sequence[float]) -> str:
+def _limit_words(limits: Steps, drawn: Steps) -> str:
     rates = sorted({rate for *_, rate in limits})
     if not rates:
         return "no limit on record"
@@ -215,9 +217,8 @@ def _limit_words(limits: Steps, drawn: Sequence[float]) -> str:
     return words if drawn else words + ", far above"
 
 
-def _words(seconds: float) -> str:
-    for size, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= size:
-            number = seconds / size
-            return name if number == 1 else f"{number:g} {name}s"
-    return "second" if seconds == 1 else f"{seconds:g} seconds"
+def _words(seconds: float, least: int = 2) -> str:
+    """``second``, ``5 seconds``, ``minute``, …; with ``least`` 1, ``1 second``."""
+    size, name = next((unit for unit in _UNITS if seconds >= unit[0]), (1, "second"))
+    number = seconds / size
+    return f"{number:g} {name}{'' if number == 1 else 's'}" if number >= least else name

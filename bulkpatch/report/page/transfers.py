@@ -105,7 +105,7 @@ def _stalest(known: pl.LazyFrame, labels: Sequence[str]) -> Table:
     return Table(
         caption="The stalest destinations: those whose last transfer ended first",
         heads=(
-            ("destination", "code"),
+            ("destination", "id"),
             ("vendor", "text"),
             *((name.removeprefix(LABEL_PREFIX), "text") for name in labels),
             ("last transfer", "text"),

@@ -27,7 +27,7 @@
         const up = head.getAttribute("aria-sort") !== "ascending";
         for (const other of heads) other.setAttribute("aria-sort", "none");
         head.setAttribute("aria-sort", up ? "ascending" : "descending");
-        const number = !["text", "code", "state", "when"].includes(head.className);
+        const number = !["text", "code", "id", "state", "when"].includes(head.className);
         const key = (row) => {
           const cell = row.cells[at];
           if (cell.classList.contains("none")) return null;
