@@ -58,5 +58,6 @@ def overview_lines(files: ReportFiles) -> Sequence[str]:
         f"  outcomes  {files.outcomes}",
         f"  failures  {files.failures}",
         f"  summary   {files.summary}",
+        f"  page      {files.page}",
         *[f"  note: {note}" for note in files.notes],
     ]

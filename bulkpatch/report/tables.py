@@ -1,10 +1,10 @@
-"""A table as text, JSON, CSV, Parquet or Markdown."""
+"""A table as text, JSON, CSV, HTML, Parquet or Markdown."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias, assert_never
 
@@ -12,20 +12,30 @@ import polars as pl
 
 from bulkpatch.model import RowState
 from bulkpatch.report.inert import code_span, csv_line, no_formula, one_line
+from bulkpatch.report.page.shapes import Kind, Table
 
 SCHEMA_ID: Final = "bulkpatch.report/1"
-Form: TypeAlias = Literal["text", "json", "csv", "parquet", "md"]
+Form: TypeAlias = Literal["text", "json", "csv", "html", "parquet", "md"]
 
+GROUPS_MAX: Final = 5_000
+"""Groups in a page, which a browser lays out whole."""
 TEXT_CELL_CHARS_MAX: Final = 60
 """Characters of a cell in the text table, so that a row stays readable in a terminal."""
+
+_KINDS: Final[Mapping[str, Kind]] = {
+    "failed_share": "share",
+    "latency_p50_ms": "ms",
+    "latency_p95_ms": "ms",
+    "volume_transferred_in_mb_sum": "mb",
+}
 
 
 def export(frame: pl.DataFrame, form: Form) -> str | bytes:
     """``frame`` in one of the forms; bytes for Parquet, else text that ends with a line end.
 
     JSON is one object, ``{"schema": "bulkpatch.report/1", "groups": [{column: value}, …]}``, times as RFC 3339.
-    CSV cells that a spreadsheet would run are neutralised. Text and Markdown leave out states that no row has,
-    and round to four decimals.
+    CSV cells that a spreadsheet would run are neutralised. HTML is a whole document, of at most ``GROUPS_MAX`` groups.
+    It, text and Markdown leave out states that no row has, and round to four decimals.
     """
     match form:
         case "parquet":
@@ -37,6 +47,10 @@ def export(frame: pl.DataFrame, form: Form) -> str | bytes:
             return json.dumps({"schema": SCHEMA_ID, "groups": groups}, ensure_ascii=False, allow_nan=False) + "\n"
         case "csv":
             return "".join(map(csv_line, [[no_formula(name) for name in frame.columns], *_csv_rows(frame)]))
+        case "html":
+            from bulkpatch.report.page.render import render_table  # noqa: PLC0415  (Jinja, for those who want HTML)
+
+            return render_table(_page_table(_shown(frame)), title="Outcomes by group")
         case "md":
             shown = _shown(frame)
             return markdown_table(
@@ -48,6 +62,18 @@ def export(frame: pl.DataFrame, form: Form) -> str | bytes:
             return text_table([one_line(name, limit=TEXT_CELL_CHARS_MAX) for name in shown.columns], shown.iter_rows())
         case _:
             assert_never(form)
+
+
+def _page_table(shown: pl.DataFrame) -> Table:
+    more = shown.height - GROUPS_MAX
+    return Table(
+        caption="One line a group",
+        heads=tuple(
+            (name, _KINDS.get(name, "count" if shown[name].dtype.is_integer() else "text")) for name in shown.columns
+        ),
+        rows=tuple(shown.head(GROUPS_MAX).iter_rows()),
+        note=f"And {more:,} more: the other forms have them all." if more > 0 else "",
+    )
 
 
 def text_table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -16,7 +16,7 @@ from bulkpatch.errors import CODES, InvalidInput, Problem
 
 _COMMON = Common()
 Form = Literal["text", "json"]
-Export = Literal["text", "json", "csv", "parquet", "md"]
+Export = Literal["text", "json", "csv", "html", "parquet", "md"]
 
 
 def status(
@@ -96,6 +96,8 @@ def report(
         say(json.dumps(files.overview, indent=1, default=str))
     elif output == "md":
         say(files.summary.read_text("utf-8"))
+    elif output == "html":
+        say(files.page.read_text("utf-8").rstrip("\n"))
     elif output == "text":
         say(*overview_lines(files))
     else:

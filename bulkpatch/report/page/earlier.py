@@ -41,7 +41,7 @@ def comparison(table: pl.LazyFrame, earlier: Path | None) -> Comparison | None:
         run=earlier.name,
         measures=Table(
             caption="The same measures of both runs",
-            heads=(("measure", "text"), ("then", "text"), ("now", "text"), ("difference", "text")),
+            heads=(("measure", "text"), ("then", "figure"), ("now", "figure"), ("difference", "figure")),
             rows=tuple(_beside(then.row(0, named=True), now.row(0, named=True))),
         ),
         fates=Table(
@@ -89,8 +89,9 @@ def _beside(then: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, st
 def _text(name: str, value: float | None, sign: str = "") -> str:
     if value is None:
         return NOTHING
+    sign = sign if value else ""
     if name == "share":
-        return f"{value:{sign}.1f}" + (" points" if sign else " %")
+        return f"{value:{sign}.1f}" + ("" if sign else " %")
     return f"{value:{sign},}" if isinstance(value, int) else f"{value:{sign},.2f}"
 
 

@@ -58,8 +58,7 @@ def _cause(row: dict[str, Any], most: Any) -> tuple[Any, ...]:
 
 def failed_rows(table: pl.LazyFrame) -> Table:
     """Failed rows in input order; where there are too many, the first ones of every cause."""
-    names = table.collect_schema().names()
-    labels = [name for name in names if name.startswith(LABEL_PREFIX)][:LABELS_MAX]
+    labels = _labels(table)
     columns = ["row", "destination_id", *labels, "state", "stage", "wave", "attempts", "http_status", *_CAUSE[1:]]
     failed = table.filter(pl.col("state").is_in([str(state) for state in FAILED]))
     place = pl.int_range(pl.len()).over(_CAUSE)
@@ -77,7 +76,7 @@ def failed_rows(table: pl.LazyFrame) -> Table:
 
 def _heads(labels: list[str]) -> tuple[tuple[str, Kind], ...]:
     return (
-        ("row", "count"), ("destination", "id"), *((name.removeprefix(LABEL_PREFIX), "text") for name in labels),
+        ("row", "count"), ("destination", "id"), *_named(labels),
         ("state", "state"), ("stage", "text"), ("wave", "count"), ("attempts", "count"), ("HTTP", "count"),
         ("code", "id"), ("message", "text"),
     )  # fmt: skip
@@ -104,7 +103,8 @@ def _note(shown: int, total: int) -> str:
 def unknown_rows(table: pl.LazyFrame) -> Table:
     """The first rows that may or may not have been changed."""
     doubted = table.filter(pl.col("state") == str(RowState.UNKNOWN))
-    columns = ["row", "destination_id", "vendor", "attempts", "sent_at", "error_code", "error"]
+    labels = _labels(table)
+    columns = ["row", "destination_id", *labels, "attempts", "sent_at", "error_code", "error"]
     total, found = pl.collect_all([doubted.select(pl.len()), doubted.select(columns).head(UNKNOWN_MAX)])
     more = total.item() - found.height
     return Table(
@@ -112,7 +112,7 @@ def unknown_rows(table: pl.LazyFrame) -> Table:
         heads=(
             ("row", "count"),
             ("destination", "id"),
-            ("vendor", "text"),
+            *_named(labels),
             ("attempts", "count"),
             ("first sent", "when"),
             ("code", "id"),
@@ -121,3 +121,11 @@ def unknown_rows(table: pl.LazyFrame) -> Table:
         rows=tuple(found.iter_rows()),
         note=f"And {more:,} more: see the failed rows, or failures.csv." if more else "",
     )
+
+
+def _labels(table: pl.LazyFrame) -> list[str]:
+    return [name for name in table.collect_schema().names() if name.startswith(LABEL_PREFIX)][:LABELS_MAX]
+
+
+def _named(labels: list[str]) -> tuple[tuple[str, Kind], ...]:
+    return tuple((name.removeprefix(LABEL_PREFIX), "text") for name in labels)

@@ -31,9 +31,9 @@ def render(page: Page) -> str:
     return _document("page.html", page=page)
 
 
-def render_table(table: Table, *, title: str, run: str) -> str:
+def render_table(table: Table, *, title: str) -> str:
     """A document of one table, in the same dress."""
-    return _document("table.html", table=table, title=title, run=run)
+    return _document("table.html", table=table, title=title)
 
 
 def _document(template: str, **values: Any) -> str:

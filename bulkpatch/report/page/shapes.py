@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
-Kind: TypeAlias = Literal["text", "code", "id", "state", "count", "ms", "share", "mb", "when", "span", "bar"]
+Kind: TypeAlias = Literal["text", "code", "id", "state", "count", "figure", "ms", "share", "mb", "when", "span", "bar"]
 """What a column holds: how its cells are shown, aligned and sorted. An ``id`` is
-code on one line; ``bar`` is a share, drawn."""
+code on one line, a ``figure`` a number in words already, a ``bar`` a share, drawn."""
 
 WIDTH: Final = 960.0
 """Units across a chart; the page scales it, and lets it be scrolled where it would become too small to read."""
@@ -73,7 +73,10 @@ class Spot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """A drawing that says in ``title`` and ``about`` what it shows, and in ``table`` all of it once more."""
+    """A drawing that says in ``title`` and ``about`` what it shows, and in ``table`` all of it once more.
+
+    Later ``shapes`` lie over earlier ones.
+    """
 
     name: str
     title: str
@@ -84,28 +87,13 @@ class Chart:
     legend: tuple[tuple[str, str], ...] = ()
     table: Table
 
-    @property
-    def rects(self) -> Sequence[Rect]:
-        """What is drawn first."""
-        return [shape for shape in self.shapes if isinstance(shape, Rect)]
-
-    @property
-    def paths(self) -> Sequence[Path]:
-        """What is drawn over it."""
-        return [shape for shape in self.shapes if isinstance(shape, Path)]
-
-    @property
-    def labels(self) -> Sequence[Label]:
-        """What is written over all."""
-        return [shape for shape in self.shapes if isinstance(shape, Label)]
-
 
 def nice(value: float) -> float:
-    """The least of 1, 2, 5, 10, 20, … (and 0.5, 0.2, …) that is at least ``value``."""
+    """The least round number that is at least ``value``: 1, 2, 3, 4, 5, 6, 8, 10, 20, …, or a tenth of one."""
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 5, 10, 20) if step * power >= value * (1 - 1e-9))
+    return next(step * power for step in (1, 2, 3, 4, 5, 6, 8, 10) if step * power >= value * (1 - 1e-9))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +109,9 @@ class Scale:
         return self.bottom - min(1.0, value / self.most) * (self.bottom - self.top)
 
     def ticks(self) -> Sequence[tuple[float, str]]:
-        """Three values and their words."""
-        return [(value, short(value)) for value in (0, self.most / 2, self.most)]
+        """The ends and, where it is as round, the middle; each with its words."""
+        middle = [self.most / 2] if self.most < 1 or self.most % 2 == 0 else []
+        return [(value, short(value)) for value in (0, *middle, self.most)]
 
 
 def short(value: float) -> str:

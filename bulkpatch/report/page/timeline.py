@@ -24,6 +24,8 @@ from bulkpatch.report.page.intervals import (
     window_of,
 )
 from bulkpatch.report.page.shapes import (
+    LEFT,
+    WIDTH,
     Chart,
     Label,
     Path,
@@ -166,7 +168,8 @@ def _hours(window: Window, y: float) -> Iterator[Label]:
     step_us = next((w * SECOND_US for w in WIDTHS_S if span_us <= w * SECOND_US * _TICKS), -(-span_us // _TICKS))
     for at_us in range(-(-window.begin_us // step_us) * step_us, window.end_us + 1, step_us):
         form = "%d %b %H:%M" if span_us > DAY_US else "%H:%M" if step_us >= 60 * SECOND_US else "%H:%M:%S"
-        yield Label(round(window.x(at_us), 1), y, when(at_us).strftime(form), "middle")
+        x = round(window.x(at_us), 1)
+        yield Label(x, y, when(at_us).strftime(form), "end" if x > WIDTH - LEFT else "middle")
 
 
 def _spot(window: Window, one: Interval) -> Spot:
