@@ -16,7 +16,7 @@ KINDS_MAX: Final = 40
 """Causes that are listed, the most frequent first; `report --by error_code` counts all."""
 ROWS_MAX: Final = 2_000
 """Rows that are listed: more cannot be scrolled through, and `failures.csv` has them all."""
-CHARS_MAX: Final = 700_000
+CHARS_MAX: Final = 400_000
 """Characters of them together, so that a page of long messages, each escaped, stays below three megabytes."""
 UNKNOWN_MAX: Final = 12
 """Rows in doubt that are named in their box: it is there to say what to do; the failed rows below have more."""
