@@ -13,7 +13,7 @@ from bulkpatch.core.guarding import in_words
 from bulkpatch.core.waves import WaveState
 from bulkpatch.errors import CODES, InvalidInput, Problem
 from bulkpatch.job.load import FlawedJob, load_job
-from bulkpatch.job.not_built import not_built
+from bulkpatch.job.reading import load_source
 from bulkpatch.job.rows import Rows, RowsCheck, open_rows
 from bulkpatch.job.spec import Job
 from bulkpatch.model import Limits, Operation, Secret, Stage, Staging
@@ -21,6 +21,7 @@ from bulkpatch.prequel.requests import key_class, mix_up
 from bulkpatch.secrets.redaction import LiveRedactor
 from bulkpatch.secrets.resolver import Resolver
 from bulkpatch.secrets.rules import CellRules
+from bulkpatch.transport.factory import transport_flaw
 
 SIMULATED_KEY = "sk_staging_" + "simulated-fleet"
 """The key of an embedded simulator; it opens nothing else."""
@@ -61,8 +62,9 @@ def open_job(path: Path, options: Options, *, spool: Path | None = None, with_ke
         if flawed.readable is None:
             raise
         raise _with_rows(flawed, flawed.readable, options, spool) from None
-    if problems := not_built(job):
-        raise _with_rows(InvalidInput(problems), job, options, spool)
+    if flaw := transport_flaw(job.transport):
+        problem = load_source(path).problem(flaw.code, ("send", "transport"), flaw.message, flaw.hint, on="value")
+        raise _with_rows(InvalidInput([problem]), job, options, spool)
     redactor = LiveRedactor()
     resolver = Resolver(
         environ=options.environ,

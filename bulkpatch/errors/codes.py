@@ -92,9 +92,9 @@ CODES: dict[str, Explanation] = {
         'Write "30s", "5m" or "1h".',
     ),
     "BP115": Explanation(
-        "Not built yet",
-        "The job uses a part of the grammar that this version checks but does not carry out.",
-        "Leave the key out, or use a version that has it. Nothing was sent.",
+        "Not to be had here",
+        "The job asks for a part that is not installed, or not in a version that will do.",
+        "Install the extra that is named, or leave the key out. Nothing was sent.",
     ),
     "BP116": Explanation(
         "Not a job name",

@@ -9,9 +9,7 @@ from typing import Any, Protocol
 from bulkpatch.model import Fault
 from bulkpatch.ports import Clock
 from bulkpatch.transport.faults import classify, root_name
-
-CONNECT_S_MAX = 5.0
-"""Seconds for name, TCP and TLS together, within the attempt's own limit; a path that works takes well under one."""
+from bulkpatch.transport.rules import CONNECT_S_MAX
 
 
 class Closable(Protocol):

@@ -6,36 +6,31 @@ not be had: redirects, cookies, proxies of the environment, retries and a log li
 
 from __future__ import annotations
 
-import re
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Protocol
-from urllib.parse import urlsplit
+from typing import Any, Protocol
 
 import httpx
 
-from bulkpatch.errors import Broken, InvalidInput, Problem
-from bulkpatch.model import Fault, FaultKind, Reply, Request, Result, Secret
+from bulkpatch.errors import Broken
+from bulkpatch.model import FaultKind, Reply, Request, Result, Secret
 from bulkpatch.ports import Clock
-from bulkpatch.prequel.requests import API_VERSION, KEY_HEADER, VERSION_HEADER, check_base_url
+from bulkpatch.prequel.requests import API_VERSION, KEY_HEADER, VERSION_HEADER
 from bulkpatch.transport.attempt import Attempt
 from bulkpatch.transport.faults import Refused
+from bulkpatch.transport.rules import (
+    BODY_BYTES_MAX,
+    HEADER_BYTES_MAX,
+    IDLE_S_MAX,
+    MISDIRECTED,
+    checked,
+    deciding,
+    is_plain,
+    sendable,
+    unsendable,
+)
 from bulkpatch.transport.tls import make_context
-
-BODY_BYTES_MAX: Final = 1024 * 1024
-"""Bytes of a reply's body: a destination is a few KB, a page of 100 some hundred KB."""
-HEADER_BYTES_MAX: Final = 64 * 1024
-"""Bytes of a reply's headers; real ones are under 2 KB."""
-IDLE_S_MAX: Final = 4.0
-"""Seconds that an idle connection is used again: below the 5 s after which common servers close theirs."""
-MISDIRECTED: Final = 421
-"""Status of a server that does not serve this address: its connection leads astray, and is not used again."""
-
-_PATH: Final = re.compile(r"(?:/[A-Za-z0-9_-]{1,128})+(?:\?[A-Za-z0-9_.~%=&-]*)?", re.ASCII)
-"""Segments that a destination id could be, so no id changes the address, and a quoted query."""
-_HEADER_TEXT: Final = re.compile(r"[!-~]+", re.ASCII)
-_DECIDING: Final = frozenset({b"retry-after", b"ratelimit", b"ratelimit-policy", b"date", b"location", b"content-type"})
 
 
 class HttpxTransport:
@@ -55,7 +50,7 @@ class HttpxTransport:
         user_agent: str,
         ca_file: Path | None = None,
     ) -> None:
-        self._url = httpx.URL(_checked(base_url, key))
+        self._url = httpx.URL(checked(base_url, key))
         self._prefix = self._url.raw_path.rstrip(b"/")
         self._host = f"{self._url.host}:{self._url.port or (443 if self._url.scheme == 'https' else 80)}"
         self._key = key
@@ -74,8 +69,8 @@ class HttpxTransport:
 
     async def send(self, request: Request, *, timeout_s: float, on_sent: Callable[[float], None]) -> Result:
         """See ports.Transport."""
-        if not _PATH.fullmatch(request.path):
-            return self._unsendable()
+        if not sendable(request.path):
+            return unsendable(self._clock.monotonic())
         attempt = Attempt(self._clock, on_sent, timeout_s)
         slot = self._take()
         whole = False
@@ -122,7 +117,7 @@ class HttpxTransport:
             await response.aclose()
         return Reply(
             status=response.status_code,
-            headers=_deciding(response.headers.raw, self._url.host),
+            headers=deciding(response.headers.raw, self._url.host),
             body=body,
             sent_at_s=sent_at_s,
             ended_at_s=self._clock.monotonic(),
@@ -141,10 +136,6 @@ class HttpxTransport:
             stream=httpx.ByteStream(request.body or b""),
             extensions={"target": self._prefix + request.path.encode("ascii"), "trace": attempt.trace},
         )
-
-    def _unsendable(self) -> Fault:
-        now_s = self._clock.monotonic()
-        return Fault(kind=FaultKind.INVALID_REQUEST, sent=False, detail="its path", sent_at_s=now_s, ended_at_s=now_s)
 
 
 class _ExtraInfo(Protocol):
@@ -186,22 +177,11 @@ class _Slot(httpx.AsyncHTTPTransport):
         return True
 
 
-def _checked(base_url: str, key: Secret) -> str:
-    try:
-        checked = check_base_url(base_url)
-    except ValueError as error:
-        raise InvalidInput([Problem(code="BP111", message=str(error))]) from None
-    if not _HEADER_TEXT.fullmatch(key.reveal()):
-        message = f"the API key of {key.reference} holds a character that no header can carry"
-        raise InvalidInput([Problem(code="BP304", message=message)])
-    return checked
-
-
 async def _whole_body(response: httpx.Response) -> bytes:
     headers = response.headers
     if sum(len(name) + len(value) for name, value in headers.raw) > HEADER_BYTES_MAX:
         raise Refused(FaultKind.TOO_LARGE)
-    if headers.get("content-encoding", "").strip().lower() not in {"", "identity"}:
+    if not is_plain(headers.get("content-encoding", "")):
         raise Refused(FaultKind.ENCODED)
     size, parts = 0, []
     async for part in response.stream:  # type: ignore[union-attr]  # an asynchronous transport's stream
@@ -210,22 +190,3 @@ async def _whole_body(response: httpx.Response) -> bytes:
             raise Refused(FaultKind.TOO_LARGE)
         parts.append(part)
     return b"".join(parts)
-
-
-def _deciding(raw: list[tuple[bytes, bytes]], own_host: str) -> dict[str, str]:
-    """The headers that decide anything; one that stands twice is joined with a comma, for the judge to see both."""
-    kept: dict[str, str] = {}
-    for raw_name, raw_value in raw:
-        if raw_name.lower() in _DECIDING:
-            name, value = raw_name.lower().decode("ascii"), raw_value.decode("latin-1")
-            if name == "location":
-                value = _host_of(value, own_host)
-            kept[name] = f"{kept[name]}, {value}" if name in kept else value
-    return kept
-
-
-def _host_of(location: str, own_host: str) -> str:
-    try:
-        return urlsplit(location).hostname or own_host
-    except ValueError:
-        return "an address that is none"

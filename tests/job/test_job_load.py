@@ -13,7 +13,6 @@ from job_rig import CONTRACT, SMALLEST, carets, codes, everything, load, marked,
 from bulkpatch.errors import CODES, InvalidInput
 from bulkpatch.job.grammar import JobFile, fields_at
 from bulkpatch.job.load import SETTINGS, load_job
-from bulkpatch.job.not_built import not_built
 from bulkpatch.job.spec import (
     ApiSpec,
     Constant,
@@ -153,31 +152,6 @@ unverified = 5
     assert job.input.previous == {"old_name": "name", "old_password": "postgres.password_auth.password"}
     assert job.verify == VerifySpec(connection_test="both", deadline_s=90.0, poll_s=0.25, credential_failures=7)
     assert (job.per_recipient.in_flight, job.per_recipient.unverified) == (2, 5)
-
-
-def test_what_is_not_built_is_refused_where_it_stands(tmp_path: Path) -> None:
-    """One problem for each part, sorted by line; a job without them has none."""
-    parts = """[input.previous]
-old = "name"
-[expect]
-vendor = "postgres"
-[send]
-transport = "curl"
-window = { days = ["sat"], from = "01:00", to = "05:00", tz = "UTC" }
-[verify]
-connection_test = "after"
-[limits.per_recipient]
-in_flight = 1
-[[wave]]
-size = 1
-"""
-    found = not_built(load(tmp_path, SMALLEST + parts))
-    lines = [problem.line or 0 for problem in found]
-    assert found
-    assert {problem.code for problem in found} == {"BP115"}
-    assert lines == sorted(lines)
-    assert all(line > 4 for line in lines)
-    assert not_built(load(tmp_path, SMALLEST)) == []
 
 
 # ── precedence ───────────────────────────────────────────────────────────────────────────────

@@ -1,11 +1,9 @@
-"""Every transport passes one suite: a new one adds its name here."""
+"""Every transport passes one suite."""
 
 from __future__ import annotations
 
 import pytest
-from transport_rig import Maker, make
-
-TRANSPORTS = ("httpx",)
+from transport_rig import TRANSPORTS, Maker, make
 
 
 @pytest.fixture(params=TRANSPORTS)

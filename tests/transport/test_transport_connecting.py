@@ -18,7 +18,8 @@ from transport_rig import KEY, OK, Maker, Sent, Talk, answers, opened, run, send
 
 from bulkpatch.errors import InvalidInput
 from bulkpatch.model import Fault, FaultKind, Reply
-from bulkpatch.transport.attempt import CONNECT_S_MAX, Attempt
+from bulkpatch.transport.attempt import Attempt
+from bulkpatch.transport.rules import CONNECT_S_MAX
 
 
 def assert_never_sent(sent: Sent, kind: FaultKind) -> None:
@@ -154,10 +155,12 @@ def test_a_second_answer_in_a_record_of_its_own_is_never_taken_for_the_next_requ
     async def work() -> None:
         tls = server_side(authority.issue_cert("127.0.0.1"))
         async with serving(script, tls=tls) as server, opened(maker(server.url, ca_file=ca_file)) as transport:
-            for number in (1, 2, 3):
-                result = (await send(transport)).result
-                assert isinstance(result, Reply)
-                assert result.status == 200 + number
+            endings = [(await send(transport)).result for _ in range(4)]
+            replies = [ending for ending in endings if isinstance(ending, Reply)]
+            assert [reply.status for reply in replies] == [200 + n for n in range(1, server.connections + 1)]
+            for ending in endings:  # libcurl's OpenSSL holds it where it is only seen once the request has left: doubt
+                assert isinstance(ending, Reply) or (ending.kind, ending.sent) == (FaultKind.PROTOCOL, True)
+            assert len(replies) >= 2
 
     run(work())
 
@@ -185,7 +188,9 @@ def test_a_wrong_certificate_is_an_identity_fault_and_no_request_leaves(
             sent = await send(transport)
             assert_never_sent(sent, FaultKind.TLS_IDENTITY)
             assert isinstance(sent.result, Fault)
-            assert sent.result.detail == f"SSLCertVerificationError, 127.0.0.1:{server.port}"
+            error, _, host = sent.result.detail.partition(", ")
+            assert error in {"SSLCertVerificationError", "SSL_PEER_CERTIFICATE"}
+            assert host == f"127.0.0.1:{server.port}"
             assert server.requests == []
 
     run(work())

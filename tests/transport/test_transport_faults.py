@@ -7,10 +7,12 @@ import gzip
 from dataclasses import dataclass
 
 import pytest
-from transport_rig import BODY, OK, PATCH, Maker, Script, Talk, opened, run, send, serving
+from transport_rig import BODY, GET, OK, PATCH, Maker, Script, Talk, answers, opened, run, send, serving
 
-from bulkpatch.model import Fault, FaultKind, Reply
+from bulkpatch.errors import Broken
+from bulkpatch.model import Fault, FaultKind, Reply, Request
 
+EMPTY_POST = Request(method="POST", path=f"{PATCH.path}/test-connection", body=b"")
 MIB = 1024 * 1024
 HEAD = b"HTTP/1.1 200 OK\r\n"
 
@@ -214,6 +216,59 @@ def test_a_connection_closed_as_the_next_request_arrives_is_doubt(maker: Maker) 
             assert isinstance(fault, Fault)
             assert (fault.kind, fault.sent) == (FaultKind.RESET, True)
             assert (server.connections, len(server.requests)) == (1, 2)
+
+    run(work())
+
+
+@pytest.mark.proves("G2")
+@pytest.mark.parametrize("request_", [PATCH, GET, EMPTY_POST], ids=lambda request: f"{request.method} {request.body}")
+def test_no_request_arrives_twice_though_other_connections_are_at_hand(maker: Maker, request_: Request) -> None:
+    """Connections that die under a request, one after the other: each request is seen once, and its row is in doubt."""
+    dying = asyncio.Event()
+
+    async def script(talk: Talk) -> None:
+        while True:
+            await talk.request()
+            if dying.is_set():
+                return
+            while talk.server.connections < 4:  # noqa: ASYNC110  (all four are to be there at once)
+                await asyncio.sleep(0.001)
+            await talk.say(OK)
+
+    async def work() -> None:
+        async with serving(script) as server, opened(maker(server.url, concurrency=4)) as transport:
+            together = await asyncio.gather(*(send(transport, request_) for _ in range(4)))
+            assert all(isinstance(sent.result, Reply) for sent in together)
+            await asyncio.sleep(0.01)  # each connection waits for its next request
+            dying.set()
+            for number in range(1, 5):
+                fault = (await send(transport, request_)).result
+                assert isinstance(fault, Fault)
+                assert (fault.kind, fault.sent) == (FaultKind.RESET, True)
+                assert len(server.requests) == 4 + number
+            dying.clear()
+            assert isinstance((await send(transport, request_)).result, Reply)
+
+    run(work())
+
+
+def test_a_place_is_not_taken_away_by_who_had_it_before(maker: Maker) -> None:
+    """A request that is cancelled as its answer comes leaves alone the one that has its place by then."""
+
+    async def work() -> None:
+        async with serving(answers) as server, opened(maker(server.url)) as transport:
+            for _ in range(10):
+                first = asyncio.create_task(send(transport))
+                await asyncio.sleep(0)
+                while True:  # the place is free a moment before the first one hears of its answer
+                    second = asyncio.create_task(send(transport))
+                    await asyncio.sleep(0)
+                    if not second.done():
+                        break
+                    assert isinstance(second.exception(), Broken)
+                first.cancel()
+                assert isinstance((await second).result, Reply)
+                await asyncio.gather(first, return_exceptions=True)
 
     run(work())
 

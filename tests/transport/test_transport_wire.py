@@ -8,11 +8,27 @@ import logging
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transport_rig import BODY, GET, ID, KEY, OK, PATCH, Maker, Talk, answers, make, opened, run, send, serving
+from transport_rig import (
+    BODY,
+    GET,
+    ID,
+    KEY,
+    OK,
+    PATCH,
+    TRANSPORTS,
+    Maker,
+    Talk,
+    answers,
+    make,
+    opened,
+    run,
+    send,
+    serving,
+)
 
 from bulkpatch.errors import Broken, InvalidInput
 from bulkpatch.model import Fault, FaultKind, Reply, Request
-from bulkpatch.transport.httpx_transport import IDLE_S_MAX
+from bulkpatch.transport.rules import IDLE_S_MAX
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 
@@ -99,11 +115,12 @@ PATHS = st.from_regex(r"/destinations/[A-Za-z0-9_-]{1,128}", fullmatch=True)
 
 
 @pytest.mark.proves("G15")
+@pytest.mark.parametrize("name", TRANSPORTS)
 @settings(max_examples=10, deadline=None)
 @given(rows=st.lists(st.tuples(PATHS, st.binary(max_size=200)), min_size=1, max_size=20))
-def test_any_id_and_any_body_arrive_as_they_were_given(rows: list[tuple[str, bytes]]) -> None:
+def test_any_id_and_any_body_arrive_as_they_were_given(name: str, rows: list[tuple[str, bytes]]) -> None:
     async def work() -> None:
-        async with serving(answers) as server, opened(make("httpx")(server.url)) as transport:
+        async with serving(answers) as server, opened(make(name)(server.url)) as transport:
             for path, body in rows:
                 sent = await send(transport, Request(method="PATCH", path=path, body=body))
                 assert isinstance(sent.result, Reply)

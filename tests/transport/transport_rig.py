@@ -19,6 +19,8 @@ from bulkpatch.transport.factory import open_transport
 
 T = TypeVar("T")
 
+TRANSPORTS = ("httpx", "curl")
+"""Every transport passes one suite: a new one adds its name here."""
 KEY = "sk_staging_canary-0123456789"
 BODY = b'{"destination":{"name":"x"}}'
 ID = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
