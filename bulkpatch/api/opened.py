@@ -62,8 +62,9 @@ def open_job(path: Path, options: Options, *, spool: Path | None = None, with_ke
         if flawed.readable is None:
             raise
         raise _with_rows(flawed, flawed.readable, options, spool) from None
-    if flaw := transport_flaw(job.transport):
-        problem = load_source(path).problem(flaw.code, ("send", "transport"), flaw.message, flaw.hint, on="value")
+    if missing := transport_flaw(job.transport):
+        words, fix = missing.message, missing.hint
+        problem = load_source(path).problem(missing.code, ("send", "transport"), words, fix, on="value")
         raise _with_rows(InvalidInput([problem]), job, options, spool)
     redactor = LiveRedactor()
     resolver = Resolver(

@@ -42,6 +42,11 @@ class Credentials:
         self._states: dict[Hashable, _State] = {}
         self._proved: OrderedDict[Hashable, None] = OrderedDict()
 
+    @property
+    def none_counted(self) -> bool:
+        """Whether no row has to wait for any credential, nor is any test of one listened to."""
+        return self._cap is None
+
     def key(self, work: Work) -> Hashable | None:
         """By what the credential of ``work`` is counted; None: it is held to no cap."""
         if self._cap is None or not work.op.secrets:

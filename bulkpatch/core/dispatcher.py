@@ -269,7 +269,7 @@ class Dispatcher:
             self.stop(said.stop)
         if said.freed:
             self._line.free(work.lane)
-        if work.lane in self.health.lanes.held and self.stopped is None:
+        if self.stopped is None and self.health.lanes.breaker(work.lane).spent:
             self._line.drop(work.lane)
 
     def _halt(self, work: Work, ending: Ending) -> Record:

@@ -45,7 +45,10 @@ def quota_pause_s(headers: Mapping[str, str]) -> float | None:
 
     Of several policies each counts: the longest wait of those that are used up.
     """
-    value = _QUOTED.sub("", headers.get("ratelimit", ""))
+    given = headers.get("ratelimit")
+    if not given:
+        return None
+    value = _QUOTED.sub("", given)
     # In the older form (``limit=9, remaining=0, reset=30``) the comma stands within the one policy.
     policies = value.split(",") if ";" in value else [value]
     return max(map(_pause_s, policies)) or None

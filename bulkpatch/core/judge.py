@@ -6,6 +6,8 @@ stops the run. A row is in doubt from the first byte that left until a whole ans
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bulkpatch.core.hints import WAIT_S_MAX, quota_pause_s, retry_after_s
 from bulkpatch.errors import ExitCode
 from bulkpatch.model import Answer, Fault, FaultKind, Reply, Verdict, VerdictKind
@@ -15,6 +17,8 @@ FORBIDDEN_IS_THE_ROW = 20
 
 _OK, _MULTIPLE, _BAD, _SERVER, _BEYOND = 200, 300, 400, 500, 600
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _UNAVAILABLE = 401, 403, 404, 429, 503
+_ACCEPTED = Verdict(kind=VerdictKind.ACCEPTED, http_status=_OK)
+"""What nearly every row meets: made once."""
 _TRY_AGAIN = frozenset({408, 421, 425})
 
 _FAULTS = {
@@ -109,7 +113,7 @@ def _judge_success(status: int, answer: Answer | None, pause_s: float | None) ->
     if not answer.success:
         words = answer.message or "the API answered 2xx, but its status is not success"
         return Verdict(kind=VerdictKind.FINAL, code="BP401", message=words, http_status=status, pause_s=pause_s)
-    return Verdict(kind=VerdictKind.ACCEPTED, http_status=status, pause_s=pause_s)
+    return _ACCEPTED if status == _OK and pause_s is None else replace(_ACCEPTED, http_status=status, pause_s=pause_s)
 
 
 def _judge_throttle(status: int, wait_s: float | None, pause_s: float | None) -> Verdict:

@@ -43,7 +43,10 @@ class Lanes:
 
     def breaker(self, lane: str) -> Breaker:
         """The breaker of one lane."""
-        return self._of.setdefault(lane, Breaker())
+        found = self._of.get(lane)
+        if found is None:
+            found = self._of[lane] = Breaker()
+        return found
 
     def lets_through(self, lane: str, now_s: float) -> bool:
         """Whether one more request of ``lane`` may start, as far as the lane goes."""

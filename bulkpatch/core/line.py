@@ -36,6 +36,8 @@ class Line:
         self._credentials = credentials
         self._queue = Queue()
         self._wave = 0
+        # Where neither is counted, no row waits for another: nothing of it need be asked row by row.
+        self._counts = not (recipients.none_counted and credentials.none_counted)
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -77,11 +79,14 @@ class Line:
         work = self._probe(now_s) or self._queue.next(now_s, lambda one: self._barred(one, now_s))
         if work is not None:
             self._lanes.entered(work.lane)
-            self._recipients.entered(work)
-            self._credentials.entered(work)
+            if self._counts:
+                self._recipients.entered(work)
+                self._credentials.entered(work)
         return work
 
     def _probe(self, now_s: float) -> Work | None:
+        if not self._queue.parked:
+            return None
         for lane in self._lanes.probes(now_s):
             for work in self._queue.unpark(lane):
                 reason = self._kept_by(work)
@@ -109,6 +114,8 @@ class Line:
 
     def _kept_by(self, work: Work) -> Hashable | None:
         """The recipient or credential for which ``work`` has to wait. What only the other one bars makes way."""
+        if not self._counts:
+            return None
         if self._credentials.is_held(work):
             self._credentials.hold(work)
             self.make_way(work)
@@ -123,15 +130,19 @@ class Line:
     def leave(self, work: Work) -> None:
         """``work`` gives its places back."""
         self._lanes.left(work.lane)
-        self._recipients.left(work)
+        if self._counts:
+            self._recipients.left(work)
 
     def ended(self, work: Work) -> None:
         """``work`` was settled."""
-        self._recipients.ended(work)
-        self._credentials.ended(work)
+        if self._counts:
+            self._recipients.ended(work)
+            self._credentials.ended(work)
 
     def heard(self, work: Work, verdict: Verdict) -> str | None:
         """An attempt of ``work`` ended. If its credential is good, its rows may go; if it is held now, why in words."""
+        if self._credentials.none_counted:
+            return None
         reason = _Credential(self._credentials.key(work))
         good = self._credentials.heard(work, verdict)
         if good:
@@ -144,8 +155,9 @@ class Line:
 
     def make_way(self, work: Work) -> None:
         """Another row of its recipient, and one of its credential, may go, now that all of ``work`` is counted."""
-        self._make_way_for_credential(work)
-        self._make_way_for_recipient(work)
+        if self._counts and self._queue.parked:
+            self._make_way_for_credential(work)
+            self._make_way_for_recipient(work)
 
     def _make_way_for_credential(self, work: Work) -> None:
         reason = _Credential(self._credentials.key(work))

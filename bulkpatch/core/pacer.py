@@ -106,6 +106,8 @@ class Pacer:
 
     def set_speed(self, per_s: float) -> None:
         """Space requests for ``per_s``, never above the rate. Applies to the next grant."""
+        if per_s == self._speed:
+            return
         speed = min(per_s, self.rate.per_s)
         if speed < self._speed:
             self._next_s += 1.0 / (speed * PACE_SHARE) - self._spacing_s
@@ -128,7 +130,9 @@ class Pacer:
     def ready_at(self, now_s: float) -> float:
         """When the next request may be granted; infinite until a granted one has left."""
         earliest = max(now_s, self._next_s, self._blocked_until_s)
-        return max(earliest, *(window.ready_at(now_s) for window in self._windows))
+        for window in self._windows:
+            earliest = max(earliest, window.ready_at(now_s))
+        return earliest
 
     def grant(self, now_s: float) -> Grant:
         """Take the next place. Call it only when ``ready_at`` has come."""

@@ -39,6 +39,11 @@ class Queue:
         return len(self._fresh)
 
     @property
+    def parked(self) -> int:
+        """Rows that may not go yet."""
+        return self._parked_count
+
+    @property
     def reasons(self) -> Iterable[Hashable]:
         """For what rows are parked now."""
         return (reason for reason, waiting in self._parked.items() if waiting)

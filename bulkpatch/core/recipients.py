@@ -17,6 +17,11 @@ class Recipients:
         # By row, since a row that was let go of may be brought again: it is counted once.
         self._unverified: defaultdict[str, set[int]] = defaultdict(set)
 
+    @property
+    def none_counted(self) -> bool:
+        """Whether no row has to wait for any recipient."""
+        return self._limits.in_flight is None and self._limits.unverified is None
+
     def bars(self, work: Work) -> str | None:
         """The recipient whose limit ``work`` would exceed, or None."""
         recipient = work.known.recipient_id
@@ -30,13 +35,13 @@ class Recipients:
 
     def entered(self, work: Work) -> None:
         """``work`` took a slot. One that may change its destination counts as changed from then on."""
-        if (recipient := work.known.recipient_id) is not None:
+        if not self.none_counted and (recipient := work.known.recipient_id) is not None:
             self._in_flight[recipient] += 1
             self._count(work)
 
     def left(self, work: Work) -> None:
         """``work`` gave its slot back, and with it what it might have changed."""
-        if (recipient := work.known.recipient_id) is not None:
+        if not self.none_counted and (recipient := work.known.recipient_id) is not None:
             self._in_flight[recipient] -= 1
             if not work.begun:
                 self._unverified[recipient].discard(work.op.row)
@@ -48,7 +53,7 @@ class Recipients:
 
     def ended(self, work: Work) -> None:
         """``work`` was settled: it counts as changed no more."""
-        if (recipient := work.known.recipient_id) is not None:
+        if not self.none_counted and (recipient := work.known.recipient_id) is not None:
             self._unverified[recipient].discard(work.op.row)
 
     def _count(self, work: Work) -> None:
