@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 from weakref import WeakSet
 
@@ -50,6 +51,10 @@ _INSERTS: Mapping[type[Any], str] = {
 ROW_MAX = 2**63 - 1
 """The greatest number that SQLite holds: past every row."""
 _COLUMNS = {kind: tuple(column.name for column in fields(kind)) for kind in _INSERTS}
+_VALUES: Mapping[type[Any], Callable[[Any], Sequence[Any]]] = {
+    kind: attrgetter(*columns) for kind, columns in _COLUMNS.items()
+}
+"""A record as the line of its table, taken apart without a step of Python for each column."""
 
 
 class SqliteLedger:
@@ -74,13 +79,14 @@ class SqliteLedger:
     def commit(self, records: Sequence[Record]) -> None:
         """One transaction, one fsync. Raises ``LedgerFailed`` or ``Broken``, and then none of it is there."""
         with self._transaction() as db:
-            if not all(type(record) in _INSERTS for record in records):
+            groups: dict[type[Record], list[Record]] = {}
+            for record in records:
+                groups.setdefault(type(record), []).append(record)
+            if not groups.keys() <= _INSERTS.keys():
                 raise unkeepable()
             for kind, statement in _INSERTS.items():
-                group = [record for record in records if type(record) is kind]
-                if group:
-                    columns = _COLUMNS[kind]
-                    db.executemany(statement, [tuple(getattr(one, name) for name in columns) for one in group])
+                if kind in groups:
+                    db.executemany(statement, map(_VALUES[kind], groups[kind]))
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -82,6 +82,7 @@ class LiveRedactor:
         self._live_max = live_max
         self._needle_bytes_max = needle_bytes_max
         self._live: OrderedDict[str, _Live] = OrderedDict()
+        self._few_forms: tuple[bytes, ...] | None = ()
         self._index: dict[int, dict[int, _Needle]] = {}
         self._size = 0
         self._adding = Lock()
@@ -114,6 +115,16 @@ class LiveRedactor:
         if _API_KEY_START in document:
             for key in _API_KEY.finditer(document):
                 yield Hit(*key.span(), "an API key", "pattern")
+
+    def _is_clean(self, document: bytes) -> bool:
+        """Whether ``document`` holds nothing, where that is told by looking for a few forms; False: look closer."""
+        forms = self._few_forms
+        if forms is None or _API_KEY_START in document:
+            return False
+        for form in forms:  # noqa: SIM110  (no generator: it is asked for every row)
+            if form in document:
+                return False
+        return True
 
     def _by_form(self, document: bytes) -> Iterator[Hit]:
         """Look for each form by itself."""
@@ -195,8 +206,7 @@ class LiveRedactor:
         return text if clean is document else clean.decode("utf-8", "replace")
 
     def _without(self, document: bytes) -> bytes:
-        hits = sorted(self.find(document))
-        if not hits:
+        if self._is_clean(document) or not (hits := sorted(self.find(document))):
             return document
         kept, end = bytearray(), 0
         for hit in hits:
@@ -214,8 +224,13 @@ class LiveRedactor:
             self._index.setdefault(_gram(needle.form, needle.gram_at), {})[id(needle)] = needle
         live = _Live(needles=needles, size=sum(map(len, forms)), pinned=pinned)
         self._live[value] = live
+        self._list_few()
         self._size += live.size
         self.longest = max(self.longest, *map(len, forms))
+
+    def _list_few(self) -> None:
+        few = [needle.form for live in self._live.values() for needle in live.needles[:: len(_SHIFTS)]]
+        self._few_forms = tuple(few) if len(self._live) <= FEW_LIVE else None
 
     def _gram_places(self, form: bytes) -> list[int]:
         """Two neighbouring places in ``form`` whose four bytes the fewest needles share."""
@@ -231,6 +246,7 @@ class LiveRedactor:
         if value is None:
             return False
         live = self._live.pop(value)
+        self._list_few()
         self._size -= live.size
         self.dropped += 1
         for needle in live.needles:
