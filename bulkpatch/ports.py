@@ -63,8 +63,8 @@ class Transport(Protocol):
 class Ceiling(Protocol):
     """The second, independent hold on the rate: the last gate before the wire, with exactly one waiter."""
 
-    async def admit(self) -> None:
-        """Return when one more request may leave."""
+    async def admit(self) -> bool:
+        """Return when one more request may leave; whether that had to be waited for."""
         ...
 
     def set_rate(self, rate: Rate) -> None:
@@ -249,7 +249,11 @@ class Redactor(Protocol):
 
 
 class Observer(Protocol):
-    """Is told what happened, after it is durable. Must not raise and must not block."""
+    """Is told what happened, after it is durable. Must not raise and must not block.
+
+    One that has an attribute ``every_request`` which is false is told of no ``AttemptSent``, and of a settled row
+    only if it failed.
+    """
 
     def notify(self, event: Event) -> None:
         """Take note of ``event``."""

@@ -11,6 +11,7 @@ from functools import partial
 
 from bulkpatch.core.binding import bound_by
 from bulkpatch.core.dispatcher import Dispatcher
+from bulkpatch.core.lifecycle import FAILED
 from bulkpatch.core.window import SendWindow
 from bulkpatch.core.work import Ending, Stop, Why, Work, lost
 from bulkpatch.engine.feeder import Feeder
@@ -31,6 +32,7 @@ from bulkpatch.model import (
     Setback,
     Snapshot,
     Stage,
+    VerdictKind,
 )
 from bulkpatch.ports import Ceiling, Clock, Executor, Ledger, Observer, Redactor, SecretResolver, Source, Transport
 from bulkpatch.prequel.encoding import with_secrets
@@ -76,6 +78,7 @@ class Engine:
         self._idle: deque[asyncio.Future[None]] = deque()
         self._slots: list[asyncio.Task[None]] = []
         self._failure: BaseException | None = None
+        self._tells_all = bool(getattr(adapters.observer, "every_request", True))
 
     async def run(self) -> Stop | None:
         """Send until every row has its outcome or the run stops; None at the end, else why it stopped.
@@ -211,7 +214,8 @@ class Engine:
     async def _serve(self, work: Work) -> None:
         clock, op = self._with.clock, work.op
         try:
-            request, secrets = await self._build(work)
+            secrets = await self._resolved(work) if op.secrets else ()
+            request = self._build(work, secrets)
         except BulkpatchError as failure:
             self._store_failed(work, failure)
             return
@@ -222,22 +226,26 @@ class Engine:
             self._record(work, record)
             return
         intent = work.intent(clock.wall_us(), clock.monotonic())
-        await self.writer.durable(intent, *carried(intent, secrets))
-        if not await self._gate.pass_through():
+        records = [intent, *carried(intent, secrets)] if secrets else [intent]
+        if not await self.writer.durable(*records, then=self._gate.enter):
             self._put_back(work, intended=True)
             return
         self._wake_one()
-        sent = AttemptSent(row=op.row, destination_id=op.destination_id, attempt=work.attempt, stage=work.stage)
-        self._with.observer.notify(sent)
+        if self._tells_all:
+            sent = AttemptSent(row=op.row, destination_id=op.destination_id, attempt=work.attempt, stage=work.stage)
+            self._with.observer.notify(sent)
         await self._send(work, request)
 
-    async def _build(self, work: Work) -> tuple[Request, Carried]:
-        op, body = work.op, work.op.body
-        secrets: Carried = []
-        if op.secrets and work.stage in {Stage.PRETEST, Stage.PATCH}:
-            secrets = [(slot.path, await self._with.secrets.resolve(slot.source)) for slot in op.secrets]
+    async def _resolved(self, work: Work) -> Carried:
+        if work.stage not in {Stage.PRETEST, Stage.PATCH}:
+            return ()
+        return [(slot.path, await self._with.secrets.resolve(slot.source)) for slot in work.op.secrets]
+
+    def _build(self, work: Work, secrets: Carried) -> Request:
+        body = work.op.body
+        if secrets:
             body = with_secrets(body, [(path, secret.reveal()) for path, secret in secrets])
-        return request_of(work.stage, op.destination_id, body), secrets
+        return request_of(work.stage, work.op.destination_id, body)
 
     def _store_failed(self, work: Work, failure: BulkpatchError) -> None:
         self._put_back(work, intended=False)
@@ -279,7 +287,7 @@ class Engine:
             now_s=self._with.clock.monotonic(),
             at_us=wall_us,
             latency_us=round((result.ended_at_s - began_s) * 1e6),
-            chance=self._with.draw(),
+            chance=self._with.draw() if verdict.kind is VerdictKind.RETRY else 0.0,
             facts=redactor.scrub_json(facts) if facts is not None else None,
         )
         self._record(work, self.dispatcher.ended(work, ending))
@@ -295,12 +303,14 @@ class Engine:
         observer, destination_id = self._with.observer, work.op.destination_id
         if isinstance(record, Outcome):
             self.dispatcher.settled(record, work.copies)
-            observer.notify(RowSettled(destination_id=destination_id, outcome=record))
+            if self._tells_all or record.state in FAILED:
+                observer.notify(RowSettled(destination_id=destination_id, outcome=record))
             if self.dispatcher.stopped is not None:
                 self.wake()
         elif isinstance(record, Setback):
             observer.notify(RowSetBack(destination_id=destination_id, setback=record))
-        self._tell()
+        if self.dispatcher.notices:
+            self._tell()
 
     # ── told while it happens ────────────────────────────────────────────────────────────────
 

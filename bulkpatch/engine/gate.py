@@ -48,12 +48,17 @@ class Gate:
 
     async def pass_through(self) -> bool:
         """Wait for a place in the rate. False: the run stops, nothing may leave."""
-        if self._turns.stopped is not None:
-            return False
         place: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.enter(place)
+        return await place
+
+    def enter(self, place: asyncio.Future[bool]) -> None:
+        """Stand in line: ``place`` is set when its turn has come, or to False if the run stops."""
+        if self._turns.stopped is not None:
+            place.set_result(False)
+            return
         self._line.append(place)
         self._changed.set()
-        return await place
 
     def changed(self) -> None:
         """Look again: a request left, a limit changed, or the run stops."""
@@ -67,9 +72,9 @@ class Gate:
                 self._turn_away()
             wait_s = self._wait_s()
             if wait_s <= 0:
-                await self._ceiling.admit()
+                waited = await self._ceiling.admit()
                 # Meanwhile the API may have asked to wait, a rate may have been lowered, or the window have closed.
-                if self._turns.stopped is None and self._wait_s() <= 0:
+                if not waited or (self._turns.stopped is None and self._wait_s() <= 0):
                     self._let_through()
                 continue
             try:

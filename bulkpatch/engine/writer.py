@@ -27,7 +27,7 @@ class LedgerWriter:
         self._executor = executor
         self._on_failure = on_failure
         self._queue: deque[_Queued] = deque()
-        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._waiters: deque[tuple[int, asyncio.Future[bool], Callable[[asyncio.Future[bool]], None]]] = deque()
         self._put = 0
         self._written = 0
         self._failure: BaseException | None = None
@@ -40,16 +40,22 @@ class LedgerWriter:
         if self._task is None and self._failure is None:
             self._task = asyncio.get_running_loop().create_task(self._drain())
 
-    async def durable(self, *records: Record) -> None:
-        """Queue ``records`` and return when they, and all before them, are durable."""
+    async def durable(self, *records: Record, then: Callable[[asyncio.Future[bool]], None] | None = None) -> bool:
+        """Queue ``records`` and return when they, and all before them, are durable.
+
+        ``then`` is given what is waited for, to be set to the answer: who goes on to wait for something else
+        is woken once.
+        """
         for record in records:
             self.put(record)
         if self._failure is not None:
             raise self._failure
+        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         if self._written < self._put:
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters.append((self._put, waiter))
-            await waiter
+            self._waiters.append((self._put, waiter, then or _done))
+        else:
+            (then or _done)(waiter)
+        return await waiter
 
     async def rescue(self, make_room: Callable[[], None]) -> None:
         """After a commit that failed: write what is held, once ``make_room`` made that possible.
@@ -81,14 +87,18 @@ class LedgerWriter:
             if then is not None:
                 then()
         while self._waiters and self._waiters[0][0] <= self._written:
-            waiter = self._waiters.popleft()[1]
+            _, waiter, then_wait = self._waiters.popleft()
             if not waiter.done():
-                waiter.set_result(None)
+                then_wait(waiter)
 
     def _fail(self, failure: BaseException) -> None:
         self._failure = failure
-        for _, waiter in self._waiters:
+        for _, waiter, _ in self._waiters:
             if not waiter.done():
                 waiter.set_exception(failure)
         self._waiters.clear()
         self._on_failure(failure)
+
+
+def _done(waiter: asyncio.Future[bool]) -> None:
+    waiter.set_result(True)

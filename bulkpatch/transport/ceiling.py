@@ -29,17 +29,25 @@ class ThrottleCeiling:
         """Hold to ``rate`` from now on; one who waits is held to it too."""
         self._windows = _windows(rate, self._windows[-1].admitted)
 
-    async def admit(self) -> None:
-        """Return when one more request may leave."""
+    async def admit(self) -> bool:
+        """Return when one more request may leave; whether that had to be waited for."""
         assert not self._waiting, "a ceiling has one waiter"  # noqa: S101  (kept on in production)
-        self._waiting = True
+        self._waiting, waited = True, False
         try:
-            while not all(window.has_room() for window in self._windows):  # noqa: ASYNC110  (time makes room, no event)
+            while not self._has_room():
+                waited = True
                 await asyncio.sleep(POLL_S)
             for window in self._windows:
                 await window.acquire()  # type: ignore[no-untyped-call]  # never waits: there is room, and one taker
         finally:
             self._waiting = False
+        return waited
+
+    def _has_room(self) -> bool:
+        for window in self._windows:  # noqa: SIM110  (no generator for each request)
+            if not window.has_room():
+                return False
+        return True
 
 
 class _Window(Throttler):

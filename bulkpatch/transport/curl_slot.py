@@ -18,11 +18,12 @@ from bulkpatch.transport.rules import (
     CONNECT_S_MAX,
     DECIDING,
     HEADER_BYTES_MAX,
-    deciding,
+    host_of,
     is_plain,
 )
 
-_ENCODING: Final = b"content-encoding"
+_ENCODING: Final = "content-encoding"
+_BEGUN, _ENDED = "a status line", "an empty line"
 _LINES_HELD: Final = 1024
 """Header lines whose meaning is held: an API says the same again and again, with a date that changes by the second."""
 _GO: Final[int] = pycurl.PREREQFUNC_OK
@@ -45,6 +46,7 @@ class CurlSlot:
         self._host = host
         self._multi = multi
         self._leaving = leaving
+        self._timeout_s = 0.0
         self._lines: list[bytes] = []
         self._parts: list[bytes] = []
         self._size = 0
@@ -73,8 +75,10 @@ class CurlSlot:
         easy.setopt(pycurl.REQUEST_TARGET, target)
         if request.body is not None:
             easy.setopt(pycurl.POSTFIELDS, request.body)
-        easy.setopt(pycurl.TIMEOUT_MS, max(1, round(timeout_s * 1000)))
-        easy.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, round(min(CONNECT_S_MAX, timeout_s) * 1000)))
+        if timeout_s != self._timeout_s:
+            self._timeout_s = timeout_s
+            easy.setopt(pycurl.TIMEOUT_MS, max(1, round(timeout_s * 1000)))
+            easy.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, round(min(CONNECT_S_MAX, timeout_s) * 1000)))
         self.answer = asyncio.get_running_loop().create_future()
         return self.answer
 
@@ -142,16 +146,18 @@ class CurlSlot:
     def _reply(self) -> Result:
         if self._is_foreign:
             return self._made(FaultKind.PROTOCOL, "early answer", sent=True)
-        headers = list(filter(None, map(_meaning, _last_head(self._lines))))
         if sum(map(len, self._lines)) > HEADER_BYTES_MAX:
             return self._made(FaultKind.TOO_LARGE, "headers", sent=True)
-        if not is_plain(b",".join(value for name, value in headers if name == _ENCODING).decode("latin-1")):
+        headers = _deciding(self._lines)
+        if not is_plain(headers.pop(_ENCODING, "")):
             return self._made(FaultKind.ENCODED, "body", sent=True)
+        if "location" in headers:
+            headers["location"] = host_of(headers["location"], self._host.rpartition(":")[0])
         assert self._sent_at_s is not None  # noqa: S101  (finish has seen to it)
         return Reply(
             status=self.easy.getinfo(pycurl.RESPONSE_CODE),
-            headers=deciding(headers, self._host.rpartition(":")[0]),
-            body=b"".join(self._parts),
+            headers=headers,
+            body=self._parts[0] if len(self._parts) == 1 else b"".join(self._parts),
             sent_at_s=self._sent_at_s,
             ended_at_s=self._clock.monotonic(),
         )
@@ -182,16 +188,36 @@ def _nobody(_at_s: float) -> None:
     """Nobody is told."""
 
 
-def _last_head(lines: Sequence[bytes]) -> Sequence[bytes]:
-    """The header lines of the final answer: what came before is of a 1xx, what comes after of a trailer."""
-    begun = max((place for place, line in enumerate(lines) if line.startswith(b"HTTP/")), default=0)
-    ended = next((place for place in range(begun, len(lines)) if not lines[place].strip()), len(lines))
-    return lines[begun + 1 : ended]
+def _deciding(lines: Sequence[bytes]) -> dict[str, str]:
+    """The headers that decide anything, of the final answer: not those of a 1xx before it, nor of a trailer.
+
+    One that stands twice is joined with a comma, for the judge to see both.
+    """
+    kept: dict[str, str] = {}
+    in_head = False
+    for line in lines:
+        found = _meaning(line)
+        if found is None:
+            continue
+        name, value = found
+        if name == _BEGUN:
+            kept, in_head = {}, True
+        elif name == _ENDED:
+            in_head = False
+        elif in_head:
+            kept[name] = f"{kept[name]}, {value}" if name in kept else value
+    return kept
 
 
 @lru_cache(_LINES_HELD)
-def _meaning(line: bytes) -> tuple[bytes, bytes] | None:
-    """Name and value of a header line that decides anything."""
+def _meaning(line: bytes) -> tuple[str, str] | None:
+    """Name and value of a header line that decides anything; one of the two names below at an end of a head."""
+    if line.startswith(b"HTTP/"):
+        return _BEGUN, ""
     name, colon, value = line.partition(b":")
+    if not name.strip():
+        return _ENDED, ""
     name = name.strip().lower()
-    return (name, value.strip()) if colon and (name in DECIDING or name == _ENCODING) else None
+    if colon and (name in DECIDING or name == b"content-encoding"):
+        return name.decode("ascii"), value.strip().decode("latin-1")
+    return None

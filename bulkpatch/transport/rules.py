@@ -62,12 +62,13 @@ def deciding(raw: Iterable[tuple[bytes, bytes]], own_host: str) -> dict[str, str
         if raw_name.lower() in DECIDING:
             name, value = raw_name.lower().decode("ascii"), raw_value.decode("latin-1")
             if name == "location":
-                value = _host_of(value, own_host)
+                value = host_of(value, own_host)
             kept[name] = f"{kept[name]}, {value}" if name in kept else value
     return kept
 
 
-def _host_of(location: str, own_host: str) -> str:
+def host_of(location: str, own_host: str) -> str:
+    """Where a redirect points, and nothing else of it."""
     try:
         return urlsplit(location).hostname or own_host
     except ValueError:

@@ -139,11 +139,12 @@ class OpenCeiling:
         self.wait_s = wait_s
         self.admitted = 0
 
-    async def admit(self) -> None:
+    async def admit(self) -> bool:
         """One more may leave."""
         if self.wait_s:
             await asyncio.sleep(self.wait_s)
         self.admitted += 1
+        return bool(self.wait_s)
 
     def set_rate(self, rate: Rate) -> None:
         """Nothing is held."""

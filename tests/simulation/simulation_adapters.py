@@ -85,8 +85,9 @@ class Thread:
 class Open:
     """ports.Ceiling: lets everything through, so that the pacer alone is seen."""
 
-    async def admit(self) -> None:
-        """One more may leave."""
+    async def admit(self) -> bool:
+        """One more may leave, at once."""
+        return False
 
     def set_rate(self, rate: Rate) -> None:
         """Nothing is held."""
