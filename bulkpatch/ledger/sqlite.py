@@ -278,7 +278,8 @@ def _record(kind: Callable[..., Any], line: Sequence[Any]) -> Any:
 
 
 def _typed(kind: Callable[..., Any], values: Mapping[str, Any]) -> Any:
-    return kind(**{name: _CASTS.get(name, lambda value: value)(value) for name, value in values.items()})
+    cast = {name: _CASTS[name](values[name]) for name in values.keys() & _CASTS.keys()}
+    return kind(**{**values, **cast})
 
 
 def header_of(connection: sqlite3.Connection) -> RunHeader:

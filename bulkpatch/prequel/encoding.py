@@ -33,7 +33,8 @@ def encode_body(assignments: Mapping[str, Any]) -> bytes:
     """
     destination: dict[str, Any] = {}
     for names, value in zip(_layout(tuple(assignments)), assignments.values(), strict=True):
-        check_json(value)
+        if not (type(value) is str and value.isascii()):  # nearly every value is, and that is JSON for every reader
+            check_json(value)
         node = destination
         for name in names[:-1]:
             node = node.setdefault(name, {})
