@@ -45,6 +45,20 @@ class Proofs:
                 proof.tests += 1
                 proof.cases += int(str(told.get(CASES, 1)))
 
+    @classmethod
+    def of(cls, reporter: pytest.TerminalReporter) -> Proofs:
+        """What the tests that ran have shown."""
+        proofs = cls()
+        for report in [report for reports in reporter.stats.values() for report in reports]:
+            if isinstance(report, pytest.TestReport):
+                proofs.add(report)
+        return proofs
+
+    @property
+    def missing(self) -> list[str]:
+        """The guarantees for which no test passed."""
+        return [name for name in GUARANTEES if not any(one.tests for (of, _), one in self.found.items() if of == name)]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--prove``."""
@@ -74,14 +88,10 @@ def said(record_property: Callable[[str, object], None]) -> Callable[[str], None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """The table; a guarantee without a passing proof stands in it with none."""
+    """The table, and in red the guarantees without a passing proof."""
     if not config.getoption("--prove"):
         return
-    proofs = Proofs()
-    for reports in terminalreporter.stats.values():
-        for report in reports:
-            if isinstance(report, pytest.TestReport):
-                proofs.add(report)
+    proofs = Proofs.of(terminalreporter)
     write = terminalreporter.write_line
     terminalreporter.section("guarantees")
     write(f"{'':4} {'proof':44} {'tests':>5} {'cases':>7} {'violations':>10} {'skipped':>7} {'seconds':>7}")
@@ -97,3 +107,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             )
     for figures in proofs.said:
         write(figures)
+    if proofs.missing:
+        write(f"not proved: {', '.join(proofs.missing)}", red=True, bold=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A guarantee without a passing proof fails the whole; the worker processes have no reporter, and no say."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and session.config.getoption("--prove") and Proofs.of(reporter).missing:
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED

@@ -88,6 +88,7 @@ def test_a_wave_takes_only_among_its_own_rows() -> None:
     assert cut(range(1, 4), [WaveCut(size=None, among=even)], seed="run") == [[2], [1, 3]]
 
 
+@pytest.mark.proves("G18")
 def test_random_order_is_another_for_each_seed_and_the_same_for_the_same() -> None:
     """A resume cuts as the run did; and the wave is told in the order of the input."""
     draws = {seed: cut(range(1, 101), [WaveCut(size=Threshold(count=10), order="random")], seed=seed) for seed in "abc"}

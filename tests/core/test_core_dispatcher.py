@@ -99,6 +99,7 @@ def test_where_a_row_ends(verdicts: list[Verdict], state: RowState) -> None:
     assert bench.finished()
 
 
+@pytest.mark.proves("G12")
 @pytest.mark.parametrize("attempts", [1, 2, 5])
 def test_a_row_is_tried_as_often_as_allowed_and_not_once_more(attempts: int) -> None:
     bench = Bench(attempts=attempts)
@@ -109,6 +110,7 @@ def test_a_row_is_tried_as_often_as_allowed_and_not_once_more(attempts: int) -> 
     assert bench.finished()
 
 
+@pytest.mark.proves("G12")
 def test_throttled_attempts_use_nothing_up_but_end() -> None:
     """429 waits, up to ten times; then the row is given up as exhausted, and the run says why."""
     bench = Bench(attempts=1)
@@ -239,6 +241,7 @@ def test_a_run_is_not_finished_while_rows_may_come_wait_or_are_under_way() -> No
     assert bench.finished()
 
 
+@pytest.mark.proves("G13")
 def test_a_stopped_run_is_finished_when_its_last_answer_is_in() -> None:
     bench = Bench()
     bench.offer(*rows(3))
@@ -299,6 +302,7 @@ def test_a_second_first_request_does_not_go_alone_again() -> None:
     assert bench.d.pick(SOLO_S) is not None
 
 
+@pytest.mark.proves("G6")
 @pytest.mark.parametrize("concurrency", [1, 2, 5])
 def test_never_more_slots_than_concurrency(concurrency: int) -> None:
     bench = Bench(concurrency=concurrency)
@@ -356,6 +360,7 @@ def test_retries_due_at_once_go_in_the_order_they_failed() -> None:
     assert [work.op.row for work in picked if work is not None] == [1, 2, 3]
 
 
+@pytest.mark.proves("G12")
 def test_no_fresh_row_is_begun_while_ten_thousand_wait_for_another_attempt() -> None:
     """What bounds memory in a storm of 429s."""
     bench = Bench(rate="1000000/s", concurrency=20_000)
@@ -518,6 +523,7 @@ def test_a_halt_that_does_not_say_how_ends_as_a_stop() -> None:
     assert bench.stopped() == Stop(why=Why.HALT, code="BP901", reason="", exit_code=3)
 
 
+@pytest.mark.proves("G13")
 def test_what_is_in_flight_when_the_run_stops_is_still_settled() -> None:
     bench = Bench()
     bench.offer(*rows(4))

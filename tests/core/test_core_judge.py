@@ -108,6 +108,7 @@ def test_a_fault_is_judged_by_its_row_of_the_matrix(kind: FaultKind, *, sent: bo
     expected.check(fault(kind, sent=sent))
 
 
+@pytest.mark.proves("G2")
 @pytest.mark.parametrize("kind", sorted(set(FaultKind) - {FaultKind.TLS_IDENTITY}))
 def test_whatever_the_fault_what_was_sent_is_in_doubt_and_what_was_not_is_not(kind: FaultKind) -> None:
     assert fault(kind, sent=True).maybe_applied
@@ -137,6 +138,7 @@ def test_a_fault_is_told_in_its_own_words(kind: FaultKind, *, sent: bool, words:
     assert fault(kind, sent=sent).message == words
 
 
+@pytest.mark.proves("G3")
 @pytest.mark.parametrize(
     ("status", "answer", "expected"),
     [
@@ -203,6 +205,7 @@ def test_a_403_is_the_rows_matter_once_the_key_has_worked_a_401_never(
     expected.check(reply(status, accepted=accepted))
 
 
+@pytest.mark.proves("G12")
 @pytest.mark.parametrize(
     ("value", "on_429", "on_503", "wait_s"),
     [

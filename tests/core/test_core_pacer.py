@@ -143,6 +143,7 @@ def test_the_rate_is_reached(rate: str, seconds: int) -> None:
     assert sends >= 0.99 * seconds * parse_rate(rate).per_s
 
 
+@pytest.mark.proves("G5")
 def test_lateness_is_made_up_only_a_little() -> None:
     """After a stall of ten seconds, the next requests are spaced, not sent at once."""
     pacer = Pacer(parse_rate("10/s"), now_s=0.0)
@@ -176,6 +177,7 @@ def test_the_first_request_of_a_run_may_leave_at_once() -> None:
     assert Pacer(parse_rate("1/h"), now_s=3.0).ready_at(3.0) == 3.0
 
 
+@pytest.mark.proves("G5")
 def test_a_granted_request_counts_until_it_is_known_when_it_left() -> None:
     """However long that takes; a window full of such requests opens only when one has left."""
     pacer = Pacer(parse_rate("1/s"), now_s=0.0)
@@ -203,6 +205,7 @@ def test_requests_that_leave_in_another_order_than_they_were_granted_are_counted
     assert window.ready_at(10.5) == 10.0 + 1.0 + WINDOW_SLACK_S
 
 
+@pytest.mark.proves("G5")
 def test_a_rate_a_minute_holds_in_each_second_and_in_each_minute() -> None:
     """90 a minute is two in any second and 90 in any minute."""
     pacer = Pacer(parse_rate("90/min"), now_s=0.0, history=[0.0, 0.1])
@@ -235,6 +238,7 @@ def test_a_higher_speed_holds_from_the_next_grant_on() -> None:
     assert pacer.ready_at(second) == pytest.approx(second + 0.1 / PACE_SHARE)
 
 
+@pytest.mark.proves("G5")
 @settings(max_examples=80, deadline=None)
 @given(
     units=st.sampled_from(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import cycle, pairwise
 
+import pytest
 from core_rig import BUSY, DOUBT, FINAL, LATE, NEVER, OK, SLOW, UNMADE, Bench, most_in, row, rows
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -162,6 +163,7 @@ def expected_state(verdicts: list[Verdict], *, doubted: bool) -> RowState:
     return RowState.UNKNOWN if doubt else RowState.EXHAUSTED
 
 
+@pytest.mark.proves("G6")
 @settings(max_examples=120, deadline=None)
 @given(
     answers=ANSWERS,

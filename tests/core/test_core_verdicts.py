@@ -11,6 +11,7 @@ from bulkpatch.model import RowState, Stage, Verdict, VerdictKind
 SKIP = Verdict(kind=VerdictKind.SKIP, code="BP421", message="vendor is another", http_status=200)
 
 
+@pytest.mark.proves("G2")
 @pytest.mark.parametrize(
     ("stage", "verdict", "doubted", "state"),
     [

@@ -82,6 +82,7 @@ def test_every_wait_is_bounded(tried: int, throttled: int, asked_s: float | None
     assert asked <= waiting.wait_s(throttle(asked_s), chance) <= max(asked, BACKOFF_S_MAX) + SPREAD * asked
 
 
+@pytest.mark.proves("G2")
 @pytest.mark.parametrize(
     ("known", "tried", "doubted", "allowed"),
     [

@@ -115,6 +115,7 @@ def test_one_who_gives_up_while_the_ceiling_is_asked_takes_no_place_in_the_rate(
     assert bench.times == pytest.approx([0.1], abs=0.01)
 
 
+@pytest.mark.proves("G13")
 @pytest.mark.parametrize("wait_s", [0.0, 0.5])
 def test_a_stop_turns_everyone_away_and_whoever_comes_later(wait_s: float) -> None:
     """Also while the ceiling is being asked for one of them."""

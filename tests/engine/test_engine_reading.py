@@ -160,6 +160,7 @@ def test_what_is_too_large_is_so_again() -> None:
     assert (asked.failure.code, asked.reads) == (TOO_LARGE, 1)
 
 
+@pytest.mark.proves("G5")
 @settings(max_examples=30, deadline=None)
 @given(
     told=st.lists(st.sampled_from([FINE, (500, {}), (429, {}), FaultKind.REFUSED, FaultKind.TIMEOUT]), min_size=1),

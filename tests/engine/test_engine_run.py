@@ -9,6 +9,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import pytest
+
 from bulkpatch.core.dispatcher import Dispatcher
 from bulkpatch.core.pacer import Pacer
 from bulkpatch.core.quantities import parse_rate, parse_threshold
@@ -147,6 +149,7 @@ def most_in_a_second(times: Sequence[float]) -> int:
     return max(bisect_left(times, at + 1.0) - index for index, at in enumerate(times))
 
 
+@pytest.mark.proves("G5")
 def test_every_row_is_accepted_over_a_rough_api(tmp_path: Path) -> None:
     """300 rows at 200/s, a quarter of the attempts failing in seven ways: all accepted, the rate held as they left."""
     left_at_s: list[float] = []
@@ -167,6 +170,7 @@ def test_every_row_is_accepted_over_a_rough_api(tmp_path: Path) -> None:
     ledger.close()
 
 
+@pytest.mark.proves("G4")
 def test_a_stopped_run_goes_on_without_sending_a_settled_row_again(tmp_path: Path) -> None:
     """Stop, open the ledger again, go on: each row is applied exactly once."""
     fleet = Fleet.synthetic(60, 7, clock=CLOCK)

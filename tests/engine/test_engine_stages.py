@@ -416,6 +416,7 @@ def test_a_patch_in_doubt_is_neither_guarded_nor_tried_out_again() -> None:
     assert [stage_of(request).value for _, request in resumed.api.asked] == ["patch", "verify"]
 
 
+@pytest.mark.proves("G2")
 @pytest.mark.parametrize("open_stage", Stage)
 def test_an_answer_that_went_with_its_process_leaves_a_doubt_only_if_it_was_a_patchs(open_stage: Stage) -> None:
     """The row goes on where its stage says, and the lost attempt is on record."""

@@ -504,6 +504,7 @@ def test_nothing_is_sent_before_the_window_opens_and_it_is_said_what_is_waited_f
     assert shown_[-1].bound_by != "the send window"
 
 
+@pytest.mark.proves("G9")
 def test_a_row_that_was_not_the_one_that_was_planned_ends_the_run_before_it_is_sent() -> None:
     run = run_of([3])
     run.source.rows[1] = replace(run.source.rows[1], digest=b"another")

@@ -74,6 +74,7 @@ def duplicated_columns(path: Path) -> None:
 # ── ids ──────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("G15")
 @each_format
 def test_row_01_an_id_of_digits_stays_as_it_stands(tmp_path: Path, kind: str) -> None:
     assert [one.destination_id for one in operations_of(tmp_path, ids("00123", "1E5"), kind=kind)] == ["00123", "1E5"]
@@ -334,6 +335,7 @@ def test_row_23_an_empty_file_is_told_as_such(tmp_path: Path, kind: str, content
     assert_told(problem_of(tmp_path, content, kind=kind), "BP202", "the file is empty", kind=kind)
 
 
+@pytest.mark.proves("G15")
 @each_format
 def test_row_24_and_54_an_empty_cell_leaves_its_field_alone(tmp_path: Path, kind: str) -> None:
     """Neither an empty nor a quoted empty cell is ever null; only the token that the job declares is."""

@@ -139,6 +139,7 @@ AS_THEY_STAND = [
 ]
 
 
+@pytest.mark.proves("G15")
 @each_format
 def test_text_is_sent_as_it_stands(tmp_path: Path, kind: str) -> None:
     """No number, Boolean, date or list is guessed, and nothing is trimmed."""
@@ -292,6 +293,7 @@ def test_a_constant_of_one_vendor_bars_the_cells_of_another(tmp_path: Path) -> N
     assert_told(problem, "BP109", "postgres and mysql", line=3, row=2)
 
 
+@pytest.mark.proves("G9")
 def test_digest_and_fields_are_those_of_the_body(tmp_path: Path) -> None:
     (operation,) = operations_of(tmp_path, "destination_id,postgres.port,name\na,22,x\n", patch="is_enabled = false")
     assert operation.digest == hashlib.sha256(operation.body).digest()

@@ -353,6 +353,7 @@ def assert_changed(work: Iterator[Any]) -> None:
     assert [problem.code for problem in refused.value.problems] == ["BP221"]
 
 
+@pytest.mark.proves("G9")
 @pytest.mark.parametrize("kind", ["csv", "tsv", "ndjson"])
 @pytest.mark.parametrize("change", ["grow", "rewrite", "replace", "touch", "delete"])
 def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, kind: str, change: str) -> None:

@@ -190,6 +190,7 @@ def test_a_digest_is_any_bytes(shelf: Shelf) -> None:
 # ── what the attempts of a row came to ───────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("G2")
 def test_an_intent_without_an_answer_is_in_flight(shelf: Shelf) -> None:
     """And stays so when the process dies: the next one finds it open, and its record of the loss settles the doubt."""
     book = shelf.seed(header(), seeds(20))
@@ -261,6 +262,7 @@ def test_only_a_patch_raises_a_doubt(book: Ledger) -> None:
     assert pending_of(book, 1).doubted
 
 
+@pytest.mark.proves("G4")
 def test_a_settled_row_is_pending_no_more(book: Ledger) -> None:
     book.commit([intent(1), outcome(1), outcome(2, S.NOOP, attempt=0)])
     assert [row.row for row in book.pending_between(1, 3)] == [3]
@@ -550,6 +552,7 @@ def test_every_row_of_an_id_tells_the_same_story(book: Ledger) -> None:
 # ── reading ──────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("G10")
 @pytest.mark.parametrize(("batch", "sizes"), [(1, [1] * 20), (7, [7, 7, 6]), (10, [10, 10]), (20, [20]), (99, [20])])
 def test_outcome_rows_come_in_batches_and_in_input_order(book: Ledger, batch: int, sizes: list[int]) -> None:
     batches = list(book.outcome_rows(batch))

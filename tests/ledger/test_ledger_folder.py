@@ -190,6 +190,7 @@ def test_without_any_run_there_is_no_latest(tmp_path: Path) -> None:
 # ── writing in one ───────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("G14")
 def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path: Path) -> None:
     """Never none, never half: both are longer than one write of the kernel's."""
     path = tmp_path / "run.json"

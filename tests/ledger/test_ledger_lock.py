@@ -80,6 +80,7 @@ def holder(folder: Path) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+@pytest.mark.proves("G8")
 def test_the_second_holder_is_refused_at_once_and_told_who_holds(tmp_path: Path) -> None:
     """Exit code 6, with process and host of the first, within a second."""
     folder = tmp_path / "job-1"
@@ -90,6 +91,7 @@ def test_the_second_holder_is_refused_at_once_and_told_who_holds(tmp_path: Path)
     assert told_by(TRY, folder) == ["held"]
 
 
+@pytest.mark.proves("G8")
 def test_kill_9_frees_the_lock(tmp_path: Path) -> None:
     """However its process ended, the next one may go on, though the file still names the dead one."""
     with holder(tmp_path) as process:
@@ -150,6 +152,7 @@ def test_who_only_looks_keeps_nobody_from_the_run(tmp_path: Path) -> None:
             looker.join()
 
 
+@pytest.mark.proves("G8")
 def test_of_many_that_race_one_holds_at_a_time(tmp_path: Path) -> None:
     """Two hundred tries by four processes: whoever is inside is alone, and every other one gets BP601."""
     command = [sys.executable, "-c", PRELUDE + RACE, str(tmp_path)]
@@ -160,6 +163,7 @@ def test_of_many_that_race_one_holds_at_a_time(tmp_path: Path) -> None:
     assert {"held"} <= {word for words in told for word in words} <= {"held", "BP601"}
 
 
+@pytest.mark.proves("G8")
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_linked_lock_is_not_followed(tmp_path: Path, exists: bool) -> None:  # noqa: FBT001  (both cases)
     """What it points to is neither made nor emptied."""

@@ -67,6 +67,7 @@ def is_version_1(path: Path) -> None:
     assert tables == {"meta", "fieldset", "row", "intent", "setback", "outcome", "act"}
 
 
+@pytest.mark.proves("G17")
 def test_an_older_ledger_opens_with_all_it_held(tmp_path: Path, older: sqlite3.Connection) -> None:
     """And keeps from then on what only a later one can, for good."""
     older.close()
@@ -104,6 +105,7 @@ def test_a_ledger_of_version_2_opens_with_all_it_held(tmp_path: Path, older: sql
     assert names(tmp_path) == [FILE, f"{FILE}.v2"]
 
 
+@pytest.mark.proves("G17")
 def test_what_it_was_is_put_aside_once(tmp_path: Path, older: sqlite3.Connection) -> None:
     """Private, whole, and not touched again; nothing else is left."""
     older.close()
@@ -117,6 +119,7 @@ def test_what_it_was_is_put_aside_once(tmp_path: Path, older: sqlite3.Connection
     is_version_1(tmp_path / COPY)
 
 
+@pytest.mark.proves("G17")
 def test_what_only_the_log_held_is_put_aside_too(tmp_path: Path, older: sqlite3.Connection) -> None:
     """A process that was killed leaves its last commits in the write-ahead log."""
     killed = tmp_path / "killed"
@@ -130,6 +133,7 @@ def test_what_only_the_log_held_is_put_aside_too(tmp_path: Path, older: sqlite3.
     assert names(killed) == [FILE, COPY]
 
 
+@pytest.mark.proves("G17")
 def test_a_migration_that_fails_leaves_the_older_ledger(tmp_path: Path, older: sqlite3.Connection) -> None:
     """Not half of the new one: what stood in the way gone, it opens as if nothing had been."""
     older.execute("CREATE TABLE settlement (in_the_way)")

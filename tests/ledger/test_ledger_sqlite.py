@@ -40,6 +40,7 @@ def ask(ledger: SqliteLedger, question: str) -> object:
 # ── what lies on the disk ────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("G14")
 def test_it_is_durable_by_its_pragmas(tmp_path: Path, ledger: SqliteLedger) -> None:
     """WAL, FULL and exclusive, whatever the library's defaults are; when it is seeded and when it is opened."""
     found = [[ask(ledger, f"PRAGMA {name}") for name in ("journal_mode", "synchronous", "locking_mode")]]
@@ -109,6 +110,7 @@ for row in range(int(sys.argv[3]), 2000):
 """
 
 
+@pytest.mark.proves("G2", "G14")
 def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     """Six kills in a row: every row that commit returned for is there, and at most one more."""
     create(tmp_path, header(), seeds(2000)).close()
@@ -241,6 +243,7 @@ def test_a_damaged_page_is_told_and_left_as_it_is(tmp_path: Path, ledger: Sqlite
     assert (tmp_path / FILE).read_bytes() == bytes(content)
 
 
+@pytest.mark.proves("G17")
 def test_a_newer_ledger_is_refused_untouched(tmp_path: Path, ledger: SqliteLedger) -> None:
     """Before SQLite sees it: even the journal it chose, which opening would change, stays."""
     ledger.close()
@@ -254,6 +257,7 @@ def test_a_newer_ledger_is_refused_untouched(tmp_path: Path, ledger: SqliteLedge
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {FILE: before}
 
 
+@pytest.mark.proves("G17")
 def test_a_newer_version_that_was_killed_is_noticed_too(tmp_path: Path, ledger: SqliteLedger) -> None:
     """Its mark stands in the write-ahead log only: the main file still looks like ours."""
     ledger._db.execute("PRAGMA user_version = 99")  # noqa: SLF001
@@ -284,6 +288,7 @@ def test_a_linked_ledger_is_not_followed(tmp_path: Path, ledger: SqliteLedger) -
 # ── a disk that is full or failing ───────────────────────────────────────────────────────────
 
 
+@pytest.mark.proves("G14")
 def test_a_full_disk_ends_the_use_and_loses_nothing(tmp_path: Path, ledger: SqliteLedger) -> None:
     """What was acknowledged is there, of the commit that failed nothing is, and with room it goes on."""
     ledger.commit([intent(1), outcome(1)])
@@ -317,6 +322,7 @@ class Interrupting:
         raise KeyboardInterrupt
 
 
+@pytest.mark.proves("G14")
 def test_a_commit_that_is_interrupted_keeps_nothing(tmp_path: Path, ledger: SqliteLedger) -> None:
     """Whatever breaks in, the half-made transaction is never read and never joined to the next."""
     with pytest.raises(KeyboardInterrupt):

@@ -129,6 +129,7 @@ def test_any_fields_make_one_line_of_known_ones(
     assert line.keys() <= FIELDS
 
 
+@pytest.mark.proves("G7")
 def test_no_secret_and_no_control_character_reaches_the_file(tmp_path: Path) -> None:
     """In messages, ids, nested values and names; long texts are cut."""
     log = log_of(tmp_path)

@@ -18,6 +18,7 @@ PASSWORD = ("postgres", "password_auth", "password")
 KEY_FILE = ("bigquery", "gcp_service_account_key", "service_account_key")
 
 
+@pytest.mark.proves("G15")
 @given(st.dictionaries(st.sampled_from(["name", "postgres.host", "postgres.port", "s3.folder", "\xe9.\u20ac"]), TEXT))
 @settings(deadline=None, max_examples=100)
 def test_text_survives_byte_for_byte_and_order_does_not_matter(assignments: dict[str, str]) -> None:
@@ -77,6 +78,7 @@ def test_secrets_take_the_place_of_their_references() -> None:
     assert sent == encode_body(expected)
 
 
+@pytest.mark.proves("G15")
 @given(TEXT)
 @settings(deadline=None, max_examples=50)
 def test_a_secret_arrives_exactly(text: str) -> None:

@@ -82,6 +82,7 @@ def test_the_seed_reply_yields_every_column() -> None:
     )
 
 
+@pytest.mark.proves("G3")
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
@@ -161,6 +162,7 @@ def test_status_may_stand_elsewhere() -> None:
     assert facts_of(good(last_completed_transfer={"status": None}, name="\u20ac \\")).transfer_status is None
 
 
+@pytest.mark.proves("G3")
 @pytest.mark.parametrize("status", ["error", "SUCCESS", "", "successful", "accepted"])
 def test_error_is_a_failure_and_any_other_status_a_doubt(status: str) -> None:
     """Even with a destination in it: an error is understood; by another word, the change may have been taken."""
@@ -170,6 +172,7 @@ def test_error_is_a_failure_and_any_other_status_a_doubt(status: str) -> None:
         assert (answer.success, answer.problem, answer.message, answer.facts) == (False, problem, "no such host", None)
 
 
+@pytest.mark.proves("G3")
 @pytest.mark.parametrize("other", ["d2", "D1", "d1 ", "d10"])
 def test_another_destination_is_an_echo_and_no_success(other: str) -> None:
     """Ids are compared exactly."""

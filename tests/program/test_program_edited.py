@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from program_rig import Bench, fleet_of, serving, until_asked, writes
 
 from bulkpatch.simulator.state import Fleet
@@ -30,6 +31,7 @@ def edit(path: Path, fleet: Fleet) -> None:
     path.write_text("\n".join([head, *new, *rows[:39]]) + "\n")
 
 
+@pytest.mark.proves("G9")
 def test_an_edited_input_is_told_row_by_row_and_refused(bench: Bench) -> None:
     fleet = fleet_of(42)
     with serving(fleet, latency_s=0.01) as server:
@@ -43,6 +45,7 @@ def test_an_edited_input_is_told_row_by_row_and_refused(bench: Bench) -> None:
         assert words in told
 
 
+@pytest.mark.proves("G4")
 def test_an_edited_input_that_is_accepted_goes_on_as_a_new_run_and_sends_nothing_twice(bench: Bench) -> None:
     fleet = fleet_of(42)
     with serving(fleet, latency_s=0.01) as server:

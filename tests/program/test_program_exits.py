@@ -236,6 +236,7 @@ def test_4_for_any_redirect(bench: Bench, status: int, *, reads_too: bool) -> No
     check_redirect(bench, status, reads_too=reads_too)
 
 
+@pytest.mark.proves("G9")
 def test_6_for_what_moved(bench: Bench) -> None:
     """A job or an input that is not the planned one stops a resume, which says what changed; the original goes on."""
     fleet = fleet_of(12)

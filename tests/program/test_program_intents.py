@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from program_parrot import Answer, Asked, Parrot
 from program_rig import Bench, read_ledger, renaming_job, renaming_rows
 
@@ -13,6 +14,7 @@ IDS = [f"id-{number:03d}" for number in range(60)]
 FAILING = frozenset(IDS[::5])
 
 
+@pytest.mark.proves("G1")
 def test_no_request_leaves_before_its_intent(bench: Bench) -> None:
     """As fast as it can go, over an API that fails each fifth row at first: at every arrival the ledger knew of it."""
     copies: list[tuple[str, int, Path]] = []

@@ -92,6 +92,7 @@ def check_story(fleet: Fleet, story: list[Kill], last: Ledger) -> None:
         assert end[one] <= last.intents[one]
 
 
+@pytest.mark.proves("G2", "G4", "G5")
 @pytest.mark.parametrize(
     "faults", [pytest.param("none", id="good", marks=pytest.mark.long), pytest.param(SHAKY, id="shaky")]
 )
@@ -107,6 +108,7 @@ def test_kill_sweep(bench: Bench, seed: int) -> None:
     check_sweep(bench, seed=seed, kills=3 + seed % 3, faults=("none", "some", SHAKY)[seed % 3], rows=200)
 
 
+@pytest.mark.proves("G4")
 def test_a_kill_between_the_last_outcome_and_the_report(bench: Bench) -> None:
     """Every row is settled and no report stands: resume sends nothing, writes it, and ends as the run would have."""
     fleet = fleet_of(5)

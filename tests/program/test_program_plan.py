@@ -83,6 +83,7 @@ def test_plan_and_dry_run_read_few_pages_write_nothing_and_tell_what_is_so_alrea
     assert bench.run("resume", "latest", "--yes").code == 6
 
 
+@pytest.mark.proves("G4")
 def test_a_kept_plan_sends_exactly_what_it_says_and_once(bench: Bench) -> None:
     fleet = fleet_of(ALL)
     with serving(fleet) as server:

@@ -58,11 +58,13 @@ def check_race(bench: Bench, racers: int) -> None:
     assert {one for one in fleet.ids if fleet.effects[one] > 1} <= doubts
 
 
+@pytest.mark.proves("G8")
 def test_two_resumes_at_once(bench: Bench) -> None:
     """Two of them."""
     check_race(bench, 2)
 
 
+@pytest.mark.proves("G8")
 @pytest.mark.long
 @pytest.mark.parametrize("number", range(20))
 def test_races(bench: Bench, number: int) -> None:

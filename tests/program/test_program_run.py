@@ -71,6 +71,7 @@ def check_rough_run(bench: Bench, *, rows: int, rate: int) -> None:
     assert bench.stands()["counts"] == {"accepted": rows}
 
 
+@pytest.mark.proves("G10")
 def test_every_row_is_accepted_over_a_rough_api(bench: Bench) -> None:
     """A quarter of the attempts go wrong: exit 0, the server holds the plan, the rate holds, the report is whole."""
     check_rough_run(bench, rows=80, rate=80)

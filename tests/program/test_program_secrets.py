@@ -234,6 +234,7 @@ def test_references_over_an_api_that_echoes_a_kill_and_a_resume(bench: Bench) ->
     witness.check()
 
 
+@pytest.mark.proves("G7")
 def test_inline_cells(bench: Bench) -> None:
     """Secrets in the cells themselves: plan, -q, an API that echoes them, failures.csv, reports: nothing shows."""
     witness = Witness(bench)
@@ -263,6 +264,7 @@ def test_inline_cells(bench: Bench) -> None:
     witness.check()
 
 
+@pytest.mark.proves("G7")
 @pytest.mark.parametrize("kind", ["refused", "redirected"])
 def test_a_key_that_is_echoed(bench: Bench, kind: str) -> None:
     """401 and 3xx with the key in body, headers and address of the redirect: exit 4, and nothing shows."""

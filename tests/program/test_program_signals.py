@@ -17,6 +17,7 @@ LATENCY_S = 0.4
 """Of the server, so that there is something to wait for."""
 
 
+@pytest.mark.proves("G13")
 @pytest.mark.parametrize(
     ("number", "code"),
     [
@@ -67,6 +68,7 @@ def test_the_second_signal_quits(bench: Bench) -> None:
     assert {fleet.effects[one] for one in fleet.ids if one not in stalled} == {1}
 
 
+@pytest.mark.proves("G13")
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(10))
 def test_signals_at_any_moment(bench: Bench, seed: int) -> None:

@@ -65,6 +65,7 @@ def ledgers(draw: st.DrawFn) -> ListLedger:
     return ListLedger(rows, labels, dry_run=draw(st.booleans()))
 
 
+@pytest.mark.proves("G10")
 @settings(max_examples=30, deadline=None)
 @given(ledgers())
 def test_every_row_stands_exactly_once_and_the_counts_add_up(ledger: ListLedger) -> None:
@@ -91,6 +92,7 @@ def test_an_empty_run_has_a_whole_report(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == NAMES
 
 
+@pytest.mark.proves("G10")
 @pytest.mark.parametrize(
     ("rows", "seeded"),
     [
@@ -112,6 +114,7 @@ def test_what_does_not_add_up_is_not_written(tmp_path: Path, rows: list[int], se
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.proves("G18")
 def test_the_same_ledger_gives_the_same_bytes(tmp_path: Path) -> None:
     """Written at the end of the run or later: nothing but the ledger decides, over several batches too."""
     ledger = ListLedger(
@@ -236,6 +239,7 @@ def test_cells_of_the_input_reach_the_failures(tmp_path: Path) -> None:
     assert files.notes == ()
 
 
+@pytest.mark.proves("G12")
 @pytest.mark.long
 @pytest.mark.parametrize("models", [0, 2])
 def test_a_million_rows_in_bounded_memory(tmp_path: Path, models: int) -> None:

@@ -58,6 +58,7 @@ def fail():
 """
 
 
+@pytest.mark.proves("G7")
 @pytest.mark.parametrize(
     ("last", "code", "told"),
     [

@@ -23,6 +23,7 @@ def search(folder: Path, redactor: LiveRedactor) -> set[tuple[str, str]]:
     return {(name, reference) for name, reference, _ in report.hits}
 
 
+@pytest.mark.proves("G7")
 @pytest.mark.parametrize("encoder", ENCODERS.values(), ids=ENCODERS)
 def test_a_leak_in_each_encoding(tmp_path: Path, encoder: Callable[[str], bytes]) -> None:
     """Each canary is found in each encoding, in its own file, and a clean file is not accused."""

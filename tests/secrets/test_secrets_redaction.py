@@ -42,6 +42,7 @@ def test_scrub_replaces_a_secret_in_each_encoding(canary: str, encoder: Callable
     assert len(scrubbed) <= len("refused:  (try again)") + len(REDACTED) + 12
 
 
+@pytest.mark.proves("G7")
 @pytest.mark.parametrize("others", [0, 9])
 @pytest.mark.parametrize("encoder", ENCODERS.values(), ids=ENCODERS)
 def test_find_sees_each_encoding_of_each_canary_in_bytes(encoder: Callable[[str], bytes], others: int) -> None:
@@ -53,6 +54,7 @@ def test_find_sees_each_encoding_of_each_canary_in_bytes(encoder: Callable[[str]
             assert found == {f"env:S{number}"}
 
 
+@pytest.mark.proves("G7")
 @pytest.mark.parametrize("encoder", ENCODERS.values(), ids=ENCODERS)
 def test_no_window_of_eight_bytes_of_the_canary_is_left(encoder: Callable[[str], bytes]) -> None:
     """Neither of the canary nor of its encoded form do eight bytes in a row remain."""
@@ -163,6 +165,7 @@ def test_thousands_of_live_secrets_cost_no_more_than_one() -> None:
     assert (time.perf_counter() - began) / 20 < 0.02
 
 
+@pytest.mark.proves("G7")
 def test_a_secret_cannot_be_printed_pickled_or_compared() -> None:
     """Repr, str, format, containers, pickle and equality show the reference at most."""
     secret = Secret(ASCII, reference="env:PW")

@@ -14,6 +14,7 @@ def _draws(plan: FaultPlan, n: int = 2000) -> dict[tuple[str, int], Mishap | Non
     return {name: plan.draw(*name) for name in names}
 
 
+@pytest.mark.proves("G18")
 def test_draws_are_pure() -> None:
     """What is drawn depends on seed, id and attempt, and on nothing else."""
     plan = FaultPlan.parse("rough", seed=3)

@@ -196,6 +196,7 @@ def test_a_wrong_certificate_is_an_identity_fault_and_no_request_leaves(
     run(work())
 
 
+@pytest.mark.proves("G11")
 def test_the_environment_adds_no_authority(
     maker: Maker, authority: trustme.CA, ca_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,6 +104,7 @@ SENT = {
 }
 
 
+@pytest.mark.proves("G3", "G12")
 @pytest.mark.parametrize("case", SENT.values(), ids=SENT.keys())
 def test_a_fault_after_the_first_byte_is_sent_and_of_its_kind(maker: Maker, case: Case) -> None:
     async def work() -> None:

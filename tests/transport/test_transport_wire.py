@@ -209,6 +209,7 @@ def test_proxies_of_the_environment_get_nothing(maker: Maker, monkeypatch: pytes
     run(work())
 
 
+@pytest.mark.proves("G6")
 def test_slots_keep_their_connections_and_never_exceed_their_number(maker: Maker) -> None:
     async def script(talk: Talk) -> None:
         while True:
@@ -240,6 +241,7 @@ def test_one_at_a_time_uses_one_connection_however_many_slots_there_are(maker: M
     run(work())
 
 
+@pytest.mark.proves("G6")
 def test_more_sends_than_slots_are_a_bug_that_shows(maker: Maker) -> None:
     async def script(talk: Talk) -> None:
         await talk.until_closed()
