@@ -133,3 +133,26 @@ def test_what_left_long_ago_holds_nothing_back(monotonic_s: float) -> None:
     now_s = clock.monotonic()
     pacer = resumed_pace(parse_rate("20/min"), clock, sent()).pacer
     assert pacer.ready_at(now_s) - now_s == pytest.approx(RESUME_HOLD_S)
+
+
+@pytest.mark.proves("G5")
+@pytest.mark.parametrize("rate", ["10/s", "90/min", "60/min", "1000/h"])
+def test_a_window_over_the_kill_holds_no_more_than_the_rate(rate: str) -> None:
+    """The first process used its window up, on another boot; the second one sends as fast as it may, from half speed."""
+    limit, clock = parse_rate(rate), Later(10_000.0)
+    before = [0.1 + at * limit.unit_s / limit.count for at in range(limit.count)]
+    seeds = [SeedRow(row=row, destination_id=f"d{row}", digest=b"", fields=()) for row in range(1, limit.count + 1)]
+    ledger = MemoryLedger(HEADER, [seeds])
+    for row, ago_s in enumerate(before, start=1):
+        ledger.commit([intent(row, clock.wall_s - ago_s), answer(row, clock.wall_s - ago_s)])
+    pace = resumed_pace(limit, clock, ledger)
+    assert pace.speed.at(clock.now_s) == pytest.approx(limit.per_s / 2)
+    left_s, now_s = [clock.now_s - ago_s for ago_s in before], clock.now_s
+    for _ in range(limit.count):
+        now_s = pace.pacer.ready_at(now_s)
+        pace.pacer.grant(now_s)
+        pace.pacer.sent(now_s)
+        left_s.append(now_s)
+    ordered = sorted(left_s)
+    for first_s, last_s in zip(ordered, ordered[limit.count :], strict=False):
+        assert last_s - first_s >= limit.unit_s

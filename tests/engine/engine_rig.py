@@ -41,7 +41,7 @@ from bulkpatch.model import (
     Staging,
     credential_of,
 )
-from bulkpatch.ports import Executor, SecretResolver
+from bulkpatch.ports import Clock, Executor, Redactor, SecretResolver
 from bulkpatch.prequel.encoding import encode_body
 
 P = ParamSpec("P")
@@ -325,11 +325,14 @@ class Run:
     meanwhile: Callable[[Engine], Awaitable[None]] | None = None
     executor: Callable[[], Executor] = Inline
     make_room: Callable[[], None] = lambda: None
+    clock: Callable[[], Clock] = LoopClock
+    redactor: Redactor = field(default_factory=PlainRedactor)
+    seed: int = 1
     most_s: float = 86_400.0
 
     async def work(self) -> Stop | None:
         """The run, in the loop that runs."""
-        clock = LoopClock()
+        clock = self.clock()
         dispatcher = Dispatcher(
             limits=self.limits,
             guard=Guard(max_failed=parse_threshold(self.max_failed), min_tried=0),
@@ -347,9 +350,9 @@ class Run:
             transport=self.api,
             ceiling=OpenCeiling(),
             secrets=self.secrets,
-            redactor=PlainRedactor(),
+            redactor=self.redactor,
             observer=self.heard,
-            draw=random.Random(1).random,  # noqa: S311  (a fixed seed)
+            draw=random.Random(self.seed).random,  # noqa: S311  (a fixed seed)
             make_room=self.make_room,
             guards=self.guards,
             window=self.window,

@@ -33,6 +33,8 @@ elif item == "environment":
     sys.stdout.write(",".join(sorted(seen)))
 elif item == "place":
     sys.stdout.write(place)
+elif item == "arguments":
+    sys.stdout.write(" ".join(sys.argv[1:]))
 elif item == "slow":
     time.sleep(30)
 elif item == "loud":
@@ -62,6 +64,12 @@ def environ(tmp_path: Path) -> dict[str, str]:
 def resolver(tmp_path: Path, environ: dict[str, str]) -> Resolver:
     """A resolver that finds it."""
     return resolver_of(tmp_path, dict(environ))
+
+
+@pytest.mark.proves("G7")
+def test_the_token_is_in_no_argument(resolver: Resolver) -> None:
+    """What ``ps`` shows of the command is where the secret lies."""
+    assert resolved(resolver, "op:shop/arguments/x") == [("read --no-newline op://shop/arguments/x", None)]
 
 
 def test_a_field(resolver: Resolver) -> None:

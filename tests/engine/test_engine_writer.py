@@ -1,0 +1,108 @@
+"""The writer lets nobody go on whose records are not on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from engine_rig import Heard, Inline, Listed, Run, ScriptedApi, Slow, Told, accepts, id_in, virtually
+
+from bulkpatch.engine.writer import LedgerWriter
+from bulkpatch.errors import LedgerFailed
+from bulkpatch.ledger.memory import MemoryLedger
+from bulkpatch.model import Event, Intent, Record, Request, RowSetBack, RowSettled, Stage
+
+
+class Full:
+    """A ledger whose disk has room for one commit."""
+
+    def __init__(self) -> None:
+        self.kept: list[Record] = []
+        self.tried = 0
+
+    def commit(self, records: Sequence[Record]) -> None:
+        """The first is kept; then the disk is full."""
+        self.tried += 1
+        if self.kept:
+            raise LedgerFailed("BP606", "the disk is full")
+        self.kept += records
+
+
+def intent(row: int) -> Intent:
+    """Of its first attempt."""
+    return Intent(row=row, attempt=1, stage=Stage.PATCH, at_us=0, at_s=0.0)
+
+
+@pytest.mark.proves("G14", "G1")
+def test_a_commit_that_fails_lets_nobody_go_on() -> None:
+    """Neither who waits for it nor whoever comes later; it is told once, and nothing more is written."""
+    ledger = Full()
+    told: list[BaseException] = []
+
+    async def act() -> list[str]:
+        writer = LedgerWriter(ledger, Inline(), on_failure=told.append)  # type: ignore[arg-type]  # commit is all it uses
+        ended = []
+        for row in (1, 2, 3):
+            try:
+                await writer.durable(intent(row))
+                ended.append("durable")
+            except LedgerFailed:
+                ended.append("refused")
+        return ended
+
+    assert virtually(act) == ["durable", "refused", "refused"]
+    assert (ledger.kept, ledger.tried, len(told)) == ([intent(1)], 2, 1)
+
+
+@pytest.mark.proves("G1")
+def test_who_waits_goes_on_once_all_before_it_is_durable() -> None:
+    """A record that was only queued is on the disk when one behind it is."""
+    ledger = Listed(2).ledger()
+
+    async def act() -> None:
+        writer = LedgerWriter(ledger, Inline(), on_failure=lambda _: None)
+        writer.put(intent(1))
+        await writer.durable(intent(2))
+        assert [row.open for row in ledger.pending_between(1, 2)] == [True, True]
+
+    virtually(act)
+
+
+class Suspicious(Heard):
+    """An observer that looks into the ledger whenever it is told of a row."""
+
+    def __init__(self, ledger: MemoryLedger) -> None:
+        super().__init__()
+        self._ledger = ledger
+        self.early: list[Event] = []
+
+    def notify(self, event: Event) -> None:
+        """Keep ``event``, and whether the ledger knew of it."""
+        super().notify(event)
+        if isinstance(event, RowSettled | RowSetBack):
+            record = event.outcome if isinstance(event, RowSettled) else event.setback
+            ((_, events),) = self._ledger.story(event.destination_id)
+            if record not in events:
+                self.early.append(event)
+
+
+@pytest.mark.proves("G3")
+def test_what_is_told_of_a_row_is_on_the_disk() -> None:
+    """Done or set back: on a slow disk, too, it is counted and shown only when the ledger has it."""
+    source = Listed(12)
+    ledger = source.ledger()
+    heard = Suspicious(ledger)
+    failed: set[str] = set()
+
+    def script(request: Request) -> Told:
+        name = id_in(request)
+        if name in {"d3", "d7"} - failed:
+            failed.add(name)
+            return 500, {}
+        return accepts(request)
+
+    run = Run(source=source, ledger=ledger, api=ScriptedApi(script), heard=heard, executor=lambda: Slow(0.05))
+    assert run.to_its_end() is None
+    told = [event for event in heard.events if isinstance(event, RowSettled | RowSetBack)]
+    assert len(told) == 14
+    assert heard.early == []
