@@ -1,5 +1,5 @@
 # Every target does its own set-up: Python 3.11+, pip and make are all a new machine needs.
-.PHONY: setup demo test test-all judges prove prove-all cover lint bench sim lock clean
+.PHONY: setup demo test test-all judges prove prove-all mutants cover lint bench sim lock clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -29,6 +29,10 @@ prove: setup
 
 prove-all: setup
 	$(BIN)/python -m pytest -n $(WORKERS) --prove -m proves
+
+# Breaks the product on purpose, once a mutant, and sees the tests of the broken guarantee fail.
+mutants: setup
+	$(BIN)/python tests/mutants/run.py --workers $(WORKERS)
 
 test-all: setup
 	$(BIN)/python -m pytest -n $(WORKERS) -m ""

@@ -138,7 +138,7 @@ def test_what_left_long_ago_holds_nothing_back(monotonic_s: float) -> None:
 @pytest.mark.proves("G5")
 @pytest.mark.parametrize("rate", ["10/s", "90/min", "60/min", "1000/h"])
 def test_a_window_over_the_kill_holds_no_more_than_the_rate(rate: str) -> None:
-    """The first process used its window up, on another boot; the second one sends as fast as it may, from half speed."""
+    """The first process used its window up, on another boot; the second sends as fast as it may, from half speed."""
     limit, clock = parse_rate(rate), Later(10_000.0)
     before = [0.1 + at * limit.unit_s / limit.count for at in range(limit.count)]
     seeds = [SeedRow(row=row, destination_id=f"d{row}", digest=b"", fields=()) for row in range(1, limit.count + 1)]
