@@ -247,6 +247,7 @@ def test_a_stopped_run_is_finished_when_its_last_answer_is_in() -> None:
     bench.offer(*rows(3))
     work = bench.start()
     bench.d.stop(stop(Why.SIGNAL))
+    assert bench.d.pick(9.0) is None
     assert not bench.finished()
     record = bench.end(work, BUSY)
     assert isinstance(record, Setback)

@@ -132,6 +132,16 @@ def test_row_15_a_blank_id_is_refused(tmp_path: Path, kind: str, blank: str) -> 
     assert_told(problem, "BP214", "blank id", kind=kind, line=line_of(kind, 2), row=2, column="destination_id")
 
 
+@pytest.mark.proves("G15")
+@each_format
+@pytest.mark.parametrize("text", [" b", "b ", "b\u00a0", "\u3000b"])
+def test_row_15_blanks_around_an_id_are_refused(tmp_path: Path, kind: str, text: str) -> None:
+    """They are never taken off: it would be another id."""
+    problem = problem_of(tmp_path, ids("a", text), kind=kind)
+    fix, line = "Take them off.", line_of(kind, 2)
+    assert_told(problem, "BP214", "blanks around it", fix=fix, kind=kind, line=line, row=2, column="destination_id")
+
+
 def test_row_15_a_line_of_spaces_is_no_blank_line(tmp_path: Path) -> None:
     problem = problem_of(tmp_path, "destination_id\na\n   \n", patch=CONSTANT, skip_blank_lines=True)
     assert_told(problem, "BP214", "blank id", line=3, row=2, column="destination_id")

@@ -85,8 +85,10 @@ def book(shelf: Shelf) -> Ledger:
 
 
 def rows_of(book: Ledger) -> dict[int, OutcomeRow]:
-    """The report's view, by row."""
-    return {row.row: row for batch in book.outcome_rows() for row in batch}
+    """The report's view, by row, each of which stands there once."""
+    found = [row for batch in book.outcome_rows() for row in batch]
+    assert len({row.row for row in found}) == len(found)
+    return {row.row: row for row in found}
 
 
 def pending_of(book: Ledger, row: int) -> PendingRow:

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bulkpatch.prequel.encoding import encode_body, split, with_secrets
@@ -19,6 +19,7 @@ KEY_FILE = ("bigquery", "gcp_service_account_key", "service_account_key")
 
 
 @pytest.mark.proves("G15")
+@example({"name": " cafe\u0301 caf\u00e9 ", "postgres.host": "007", "postgres.port": "1E5", "s3.folder": "NA"})
 @given(st.dictionaries(st.sampled_from(["name", "postgres.host", "postgres.port", "s3.folder", "\xe9.\u20ac"]), TEXT))
 @settings(deadline=None, max_examples=100)
 def test_text_survives_byte_for_byte_and_order_does_not_matter(assignments: dict[str, str]) -> None:

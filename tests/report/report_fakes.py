@@ -72,7 +72,10 @@ def outcome_row(  # noqa: PLR0913  (one argument per column that a test may vary
 
 @dataclass
 class ListLedger:
-    """``ports.ReadLedger`` over a list; ``seeded`` overrides how many rows and states it claims to hold."""
+    """``ports.ReadLedger`` over a list; ``seeded`` overrides how many rows and states it claims to hold.
+
+    ``lost`` rows more were seeded than it holds.
+    """
 
     rows: Sequence[OutcomeRow]
     labels: Sequence[str] = ()
@@ -83,10 +86,11 @@ class ListLedger:
     credentials: Sequence[CredentialRow] = ()
     traffic: Sequence[Beat] = ()
     obstacles: Sequence[Hitch] = ()
+    lost: int = 0
 
     def header(self) -> RunHeader:
         """The header, counting the seeded rows."""
-        rows = sum(self.counts().values())
+        rows = sum(self.counts().values()) + self.lost
         return header(rows=rows, labels=self.labels, dry_run=self.dry_run, job_name=self.job_name)
 
     def counts(self) -> Mapping[RowState, int]:

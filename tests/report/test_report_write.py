@@ -114,6 +114,15 @@ def test_what_does_not_add_up_is_not_written(tmp_path: Path, rows: list[int], se
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.proves("G10")
+def test_a_row_that_the_ledger_itself_lost_is_missed(tmp_path: Path) -> None:
+    """Its own counts agree with what it holds; how many were seeded stands in its header."""
+    with pytest.raises(Broken) as caught:
+        report(ListLedger([outcome_row(1), outcome_row(2)], lost=1), tmp_path)
+    assert caught.value.code == "BP903"
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.proves("G18")
 def test_the_same_ledger_gives_the_same_bytes(tmp_path: Path) -> None:
     """Written at the end of the run or later: nothing but the ledger decides, over several batches too."""
