@@ -110,6 +110,7 @@ def test_what_it_was_is_put_aside_once(tmp_path: Path, older: sqlite3.Connection
     """Private, whole, and not touched again; nothing else is left."""
     older.close()
     open_ledger(tmp_path).close()
+    assert names(tmp_path) == [FILE, COPY]
     before = (tmp_path / COPY).read_bytes()
     assert (tmp_path / COPY).stat().st_mode & 0o777 == 0o600
     with closing(open_ledger(tmp_path)) as again:

@@ -73,7 +73,7 @@ class Copy:
         """Run ``tests`` to their end."""
         told = self.tree / "told.xml"
         wanted = [f"tests/{one}" for one in tests]
-        plugins = ["-p", "no:cacheprovider", "-p", "no_shrinking"]
+        plugins = ["-p", "no:cacheprovider", "-p", "no_shrinking", "-o", "junit_family=xunit1"]
         command = [str(self.python), "-m", "pytest", "-q", *plugins, f"--junitxml={told}", *options]
         environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         began_s = time.monotonic()
