@@ -24,8 +24,10 @@ from xml.etree import ElementTree as ET
 
 from mutants_rig import ROOT, Mutant, catalogue
 
-DEADLINE_S = 180.0
-"""Seconds for the tests of one mutant: many times what the slowest takes on a busy machine."""
+DEADLINE_S = 300.0
+"""Seconds for the tests of one mutant, many times what the slowest takes on a busy machine."""
+UNBROKEN_S = 1800.0
+"""Seconds for all of them on the product as it is."""
 LEFT_OUT = (".*", "*.egg-info")
 ASSERTED = re.compile(r"AssertionError|assert |Failed: DID NOT (RAISE|WARN)")
 """How a test says that its claim does not hold; what fails to be imported or collected says nothing."""
@@ -65,12 +67,12 @@ class Copy:
 
     def change(self, mutant: Mutant) -> None:
         """Put the break in."""
-        broken = mutant.applied(self.tree)
+        source = mutant.applied(self.tree)
         shutil.rmtree((self.tree / mutant.file).parent / "__pycache__", ignore_errors=True)
-        (self.tree / mutant.file).write_text(broken, "utf-8")
+        (self.tree / mutant.file).write_text(source, "utf-8")
 
-    def test(self, tests: Sequence[str], *options: str) -> Ran:
-        """Run ``tests`` to their end."""
+    def test(self, tests: Sequence[str], *options: str, deadline_s: float) -> Ran:
+        """Run ``tests`` to their end, or for ``deadline_s``."""
         told = self.tree / "told.xml"
         wanted = [f"tests/{one}" for one in tests]
         plugins = ["-p", "no:cacheprovider", "-p", "no_shrinking", "-o", "junit_family=xunit1"]
@@ -87,10 +89,10 @@ class Copy:
             start_new_session=True,
         ) as child:
             try:
-                said, _ = child.communicate(timeout=DEADLINE_S)
+                said, _ = child.communicate(timeout=deadline_s)
             except subprocess.TimeoutExpired:
                 os.killpg(child.pid, signal.SIGKILL)
-                return Ran(failed=frozenset(), trouble=("no end in time",), seconds=DEADLINE_S)
+                return Ran(failed=frozenset(), trouble=("no end in time",), seconds=deadline_s)
         seconds = time.monotonic() - began_s
         if not told.exists():
             return Ran(failed=frozenset(), trouble=(said[-500:],), seconds=seconds)
@@ -110,13 +112,18 @@ def _ran(told: ET.Element, seconds: float) -> Ran:
     return Ran(failed=frozenset(failed), trouble=tuple(trouble), seconds=seconds)
 
 
-def on_copy(mutant: Mutant | None, tests: Sequence[str], *options: str) -> Ran:
-    """``tests`` on a fresh copy with ``mutant`` in it."""
+def unbroken(killers: Sequence[str], workers: int) -> Ran:
+    """All ``killers`` on a copy of the product as it is."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
+        return Copy(Path(folder)).test(killers, "-n", str(workers), deadline_s=UNBROKEN_S)
+
+
+def broken(mutant: Mutant) -> Ran:
+    """The killers of ``mutant`` on a copy with it."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         copy = Copy(Path(folder))
-        if mutant is not None:
-            copy.change(mutant)
-        return copy.test(tests, *options)
+        copy.change(mutant)
+        return copy.test(mutant.killers, deadline_s=DEADLINE_S)
 
 
 def say(*lines: str) -> None:
@@ -136,14 +143,14 @@ def main() -> int:
     mutants = [one for one in known if not asked.chosen or {one.id, one.guarantee} & set(asked.chosen)]
     began_s = time.monotonic()
     killers = sorted({killer for mutant in mutants for killer in mutant.killers})
-    whole = on_copy(None, killers, "-n", str(asked.workers))
+    whole = unbroken(killers, asked.workers)
     if whole.failed or whole.trouble:
         say("unbroken, these do not pass:", *sorted(whole.failed), *whole.trouble)
         return 1
     say(f"unbroken: {len(killers)} tests pass in {whole.seconds:.0f} s", "")
     alive = 0
     with ThreadPoolExecutor(asked.workers) as pool:
-        for mutant, ran in zip(mutants, pool.map(lambda one: on_copy(one, one.killers), mutants), strict=True):
+        for mutant, ran in zip(mutants, pool.map(broken, mutants), strict=True):
             why = ran.verdict(mutant)
             alive += bool(why)
             by = ", ".join(killer.partition("::")[2] for killer in mutant.killers)
