@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
@@ -60,12 +61,33 @@ def test_who_waits_goes_on_once_all_before_it_is_durable() -> None:
     ledger = Listed(2).ledger()
 
     async def act() -> None:
-        writer = LedgerWriter(ledger, Inline(), on_failure=lambda _: None)
+        writer = LedgerWriter(ledger, Slow(), on_failure=lambda _: None)
         writer.put(intent(1))
         await writer.durable(intent(2))
         assert [row.open for row in ledger.pending_between(1, 2)] == [True, True]
 
     virtually(act)
+
+
+@pytest.mark.proves("G1")
+def test_no_request_leaves_before_its_intent_is_on_a_slow_disk() -> None:
+    """Every commit takes half a second: at each arrival, of a second attempt too, the ledger holds its intent."""
+    source = Listed(12)
+    ledger = source.ledger()
+    asked: Counter[str] = Counter()
+    early: list[str] = []
+
+    def script(request: Request) -> Told:
+        name = id_in(request)
+        asked[name] += 1
+        ((_, events),) = ledger.story(name)
+        if sum(isinstance(event, Intent) for event in events) < asked[name]:
+            early.append(name)
+        return (500, {}) if asked[name] == 1 and name in {"d3", "d7"} else accepts(request)
+
+    run = Run(source=source, ledger=ledger, api=ScriptedApi(script), executor=Slow)
+    assert run.to_its_end() is None
+    assert (asked.total(), early) == (14, [])
 
 
 class Suspicious(Heard):
