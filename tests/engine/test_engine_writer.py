@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
 import pytest
 from engine_rig import Heard, Inline, Listed, Run, ScriptedApi, Slow, Told, accepts, id_in, virtually
 
+from bulkpatch.core.work import Stop, Why
+from bulkpatch.engine.engine import Engine
 from bulkpatch.engine.writer import LedgerWriter
 from bulkpatch.errors import LedgerFailed
 from bulkpatch.ledger.memory import MemoryLedger
-from bulkpatch.model import Event, Intent, Record, Request, RowSetBack, RowSettled, Stage
+from bulkpatch.model import Event, Intent, Record, Request, RowSetBack, RowSettled, RowState, Stage
 
 
 class Full:
@@ -128,3 +131,23 @@ def test_what_is_told_of_a_row_is_on_the_disk() -> None:
     told = [event for event in heard.events if isinstance(event, RowSettled | RowSetBack)]
     assert len(told) == 14
     assert heard.early == []
+
+
+@pytest.mark.proves("G13")
+def test_what_is_in_flight_when_a_stop_comes_is_put_on_record() -> None:
+    """Each request that left has its answer in the ledger, and no other leaves any more."""
+    source = Listed(40)
+    run = Run(source=source, ledger=source.ledger(), api=ScriptedApi(accepts), executor=lambda: Slow(0.001))
+    seen: list[int] = []
+
+    async def stop(engine: Engine) -> None:
+        await asyncio.sleep(0.2)
+        seen.extend([run.api.under_way, len(run.api.asked)])
+        engine.stop(Stop(why=Why.SIGNAL, code="BP503", reason="asked", exit_code=130))
+
+    run.meanwhile = stop
+    assert run.to_its_end() is not None
+    under_way, asked = seen
+    assert under_way > 1
+    assert len(run.api.asked) == asked
+    assert run.ledger.counts() == {RowState.ACCEPTED: asked, RowState.PENDING: 40 - asked}
