@@ -91,7 +91,7 @@ class Engine:
             await asyncio.gather(*self._slots, return_exceptions=True)
             if self._failure is None:
                 await self.writer.durable()
-            elif _is_full(self._failure):
+            elif self._failure is self.writer.failure and _is_full(self._failure):
                 await self._rescue()
         finally:
             for task in others:

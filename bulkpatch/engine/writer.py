@@ -30,14 +30,14 @@ class LedgerWriter:
         self._waiters: deque[tuple[int, asyncio.Future[bool], Callable[[asyncio.Future[bool]], None]]] = deque()
         self._put = 0
         self._written = 0
-        self._failure: BaseException | None = None
+        self.failure: BaseException | None = None
         self._task: asyncio.Task[None] | None = None
 
     def put(self, record: Record, then: Callable[[], None] | None = None) -> None:
         """Queue ``record``; ``then`` is called in the loop once it is durable."""
         self._queue.append((record, then))
         self._put += 1
-        if self._task is None and self._failure is None:
+        if self._task is None and self.failure is None:
             self._task = asyncio.get_running_loop().create_task(self._drain())
 
     async def durable(self, *records: Record, then: Callable[[asyncio.Future[bool]], None] | None = None) -> bool:
@@ -48,8 +48,8 @@ class LedgerWriter:
         """
         for record in records:
             self.put(record)
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
         waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         if self._written < self._put:
             self._waiters.append((self._put, waiter, then or _done))
@@ -92,7 +92,7 @@ class LedgerWriter:
                 then_wait(waiter)
 
     def _fail(self, failure: BaseException) -> None:
-        self._failure = failure
+        self.failure = failure
         for _, waiter, _ in self._waiters:
             if not waiter.done():
                 waiter.set_exception(failure)

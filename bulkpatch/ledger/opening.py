@@ -28,9 +28,13 @@ HEADER_BYTES = 100
 """Bytes of SQLite's file header, where version and application id stand."""
 META_BYTES = 64 * 1024
 """Bytes from the file's start, among which the table of what the run was started from has its place."""
+CHUNK_BYTES = 1024 * 1024
+"""Bytes of the write-ahead log that are looked at together: a survey of a large fleet makes it long."""
+OWNER_BYTES_MAX = 512
+"""Bytes of a name and what goes with it: a run folder's name has at most 255."""
 OWNER = "ledger_of"
 """In the detail of an act: the run that it was done to. By it the write-ahead log is known to be the ledger's own."""
-_OWNER = re.compile(rb'"ledger_of": "([^"]+)"')
+_OWNER = re.compile(rb'"%s": "([^"]+)"' % OWNER.encode())
 _RUN_ID = re.compile(rb'"run_id": "([^"]+)"')
 WAL_PAGES_MAX = 4_000
 """Pages (16 MiB) after which the write-ahead log is folded back."""
@@ -165,11 +169,16 @@ def _look(path: Path) -> None:
 def _look_at_log(path: Path) -> None:
     """Refuse another run's write-ahead log. It is sound in itself, so SQLite would fold it into this ledger."""
     log = path.with_name(path.name + "-wal")
-    if log.exists() and (owners := set(_OWNER.findall(log.read_bytes()))):
-        with path.open("rb") as file:
-            own = set(_RUN_ID.findall(file.read(META_BYTES)))
-        if not owners <= own:
-            raise LedgerFailed("BP605", f"{log.name} is another run's", hint="Put the run's own files back together.")
+    if not log.exists():
+        return
+    with path.open("rb") as file:
+        own = set(_RUN_ID.findall(file.read(META_BYTES)))
+    with log.open("rb") as file:
+        tail = b""
+        while chunk := file.read(CHUNK_BYTES):
+            if not own.issuperset(_OWNER.findall(tail + chunk)):
+                raise LedgerFailed("BP605", f"{log.name} is another run's", hint="Put the run's own files together.")
+            tail = chunk[-OWNER_BYTES_MAX:]
 
 
 def _refuse_newer(path: Path, version: int) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from program_forks import Forks
-from program_points import Point, check_ended, left_by, place, points
+from program_points import CALLS, Point, check_ended, left_by, named, place, points
 from program_trace import need_tracing
 
 SEED = 20_261_125
-SAMPLE = 14
+SAMPLE = 10
 """Points that are tried in every run of the tests; all of them are in the long ones."""
 
 
@@ -36,14 +36,13 @@ def check_kills(forks: Forks, folder: Path, which: Sequence[Point]) -> int:
     """Kill a run at each point, look at what is left, resume, and look at the whole; how many kills struck."""
     struck = 0
     for number, point in enumerate(which):
-        with place(forks, folder / f"kill{number}") as where:
+        with named(point), place(forks, folder / f"kill{number}") as where:
             ended = where.work("run", "job.toml", "--yes", point=point, fault="signal=KILL")
-            assert ended.code in {-9, 0}, f"{point}: {ended.err}"
+            assert ended.code in {-9, 0}, ended.err
             struck += ended.code == -9
             left = left_by(where)
-            resumed = where.resume() if ended.code else ended
-            # Killed once run.json said that it is over, there is nothing to resume.
-            assert resumed.code == 0 or "BP608" in resumed.err, f"{point}: {resumed.err}"
+            if ended.code:
+                where.finish()
             check_ended(where, [left] if left else [])
     return struck
 
@@ -59,9 +58,12 @@ def test_kills_at_some_calls(forks: Forks, tmp_path: Path, cases: Callable[[int]
 
 @pytest.mark.long
 @pytest.mark.proves("G1", "G2", "G4")
-def test_kills_at_every_call(forks: Forks, tmp_path: Path, cases: Callable[[int], None]) -> None:
-    """All of them, one after the other."""
-    which = points(forks, tmp_path)
+@pytest.mark.parametrize(("thread", "call"), [(thread, call) for thread, calls in CALLS.items() for call in calls])
+def test_kills_at_every_call(
+    forks: Forks, tmp_path: Path, cases: Callable[[int], None], thread: str, call: str
+) -> None:
+    """All that a thread makes of one kind, one after the other."""
+    which = [point for point in points(forks, tmp_path) if (point.thread, point.call) == (thread, call)]
     struck = check_kills(forks, tmp_path, which)
     assert struck >= len(which) * 3 // 4
     cases(struck)
@@ -85,22 +87,23 @@ def check_faults(forks: Forks, folder: Path, error: str, which: Sequence[Point],
     """Fail each call once, or from then on: exit 8 or carried on, sound, and resumed to its end; how many were 8."""
     refused = 0
     for number, point in enumerate(which):
-        with place(forks, folder / f"{error}-{point.call}-{number}", latency_s=0.002) as where:
-            fault = f"error={error}:when={point.number}{'+' if sticky else ''}"
+        fault = f"error={error}:when={point.number}{'+' if sticky else ''}"
+        with (
+            named(f"{point} {fault}"),
+            place(forks, folder / f"{point.call}-{fault}-{number}", latency_s=0.002) as where,
+        ):
             ended = where.work("run", "job.toml", "--yes", point=point, fault=fault)
-            at = f"{error} at {point}{'+' if sticky else ''}: exit {ended.code}: {ended.err}"
-            assert ended.code in {0, 8}, at
+            assert ended.code in {0, 8}, ended.err
             refused += ended.code == 8
             left = left_by(where)
             if ended.code == 8:
-                assert any(code in ended.err for code in ("BP606", "BP607")), at
-                assert left is None or any(
-                    f"bulkpatch {verb} {where.bench.latest.name}" in ended.err for verb in VERBS
-                ), at
+                assert any(code in ended.err for code in ("BP606", "BP607")), ended.err
+                ways_on = [f"bulkpatch {verb} {where.bench.latest.name}" for verb in VERBS] if left else [""]
+                assert any(way in ended.err for way in ways_on), ended.err
             if (error, point.thread, sticky) == ("ENOSPC", "ledger", False) and left is not None:
-                assert left.ledger.open == frozenset(), at
-            resumed = where.resume() if ended.code else ended
-            assert resumed.code == 0 or "BP608" in resumed.err, f"{at} {resumed.err}"
+                assert left.ledger.open == frozenset()
+            if ended.code:
+                where.finish()
             check_ended(where, [left] if left else [])
     return refused
 
@@ -116,8 +119,8 @@ def test_faults_of_the_disk_at_some_calls(
     """A few of each kind."""
     every = points(forks, tmp_path)
     for error, calls in FAULTS:
-        check_faults(forks, tmp_path, error, chosen(of_calls(every, calls), 3), sticky=sticky)
-    cases(3 * len(FAULTS))
+        check_faults(forks, tmp_path, error, chosen(of_calls(every, calls), 2), sticky=sticky)
+    cases(2 * len(FAULTS))
 
 
 @pytest.mark.long
