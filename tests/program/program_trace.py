@@ -27,7 +27,19 @@ def injecting(calls: str, fault: str, *, paths: Sequence[Path] = ()) -> list[str
     if not _may_trace():
         pytest.skip("strace is not there, or no process may be traced here: no fault was put in")
     watched = [word for path in paths for word in ("-P", str(path))]
-    return ["strace", "-f", "-qq", "-o", "/dev/null", *watched, "-e", f"inject={calls}:{fault}", "-e", f"trace={calls}"]
+    return [
+        "strace",
+        "-f",
+        "--seccomp-bpf",
+        "-qq",
+        "-o",
+        "/dev/null",
+        *watched,
+        "-e",
+        f"inject={calls}:{fault}",
+        "-e",
+        f"trace={calls}",
+    ]
 
 
 def watching(thread: int, calls: str, *, fault: str = "", to: Path | None = None) -> subprocess.Popen[bytes]:

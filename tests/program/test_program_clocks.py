@@ -17,6 +17,7 @@ RATE = 20
 LATENCY_S = 0.2
 LIBRARIES = ("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1", "/usr/lib/faketime/libfaketimeMT.so.1")
 HOUR_S = 3600
+JUMPS_S = (HOUR_S, pytest.param(-HOUR_S, marks=pytest.mark.long))
 
 
 def faked(offset: Path) -> Mapping[str, str]:
@@ -60,7 +61,7 @@ def test_a_process_that_was_stopped_does_not_catch_up(bench: Bench) -> None:
 
 
 @pytest.mark.proves("G16", "G5")
-@pytest.mark.parametrize("jump_s", [HOUR_S, -HOUR_S])
+@pytest.mark.parametrize("jump_s", JUMPS_S)
 def test_a_wall_clock_that_jumps_moves_nothing(bench: Bench, jump_s: int) -> None:
     """An hour on or back in mid-run: time stamps jump, the pace and the deadlines do not."""
     offset = bench.write("offset", "+0")
@@ -80,7 +81,7 @@ def test_a_wall_clock_that_jumps_moves_nothing(bench: Bench, jump_s: int) -> Non
 
 
 @pytest.mark.proves("G16", "G5")
-@pytest.mark.parametrize("jump_s", [HOUR_S, -HOUR_S])
+@pytest.mark.parametrize("jump_s", JUMPS_S)
 def test_a_wall_clock_that_jumps_between_two_processes_gives_no_burst(bench: Bench, jump_s: int) -> None:
     """Killed, moved by an hour, resumed at once: the minute that spans the kill holds no more than the rate."""
     offset = bench.write("offset", "+0")

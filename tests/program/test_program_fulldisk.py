@@ -43,6 +43,7 @@ def test_a_full_disk_keeps_what_was_in_flight(bench: Bench) -> None:
     assert set(fleet.effects.values()) == {1}
 
 
+@pytest.mark.long
 def test_a_disk_that_is_still_full_is_named_again(bench: Bench) -> None:
     """Resumed too early nothing is sent: exit 8, how much to free, and later it goes on from where it stood."""
     fleet = fleet_of(ROWS)
