@@ -110,7 +110,7 @@ class Demonstration:
             f"4. {accepted} rows accepted, {rejected} refused on purpose; the API changed {applied} destinations.",
             f"   {more} were applied twice: answers that were lost, sent again since a body sets absolute values.",
             f"   report: {run}",
-            f"   look at {run / 'summary.md'} and {run / 'failures.csv'}",
+            f"   look at {run / 'report.html'} and {run / 'failures.csv'}",
         )
         if code != ExitCode.ROWS_FAILED or accepted + rejected != self._rows or applied != accepted:
             raise Broken("BP901", f"the demo did not end as it should (exit code {code}, counts {stands['counts']})")

@@ -28,6 +28,11 @@ ID_CHARS_MAX: Final = 40
 ACTS_MAX: Final = 20
 """Acts that are listed: the first, and the last ones. A run has few; pauses and throttles may add up."""
 
+FIELDS_MAX: Final = 50
+"""Fields that are listed as set, those of most rows first. A job names a handful."""
+
+_JOINT: Final = "\x1f"
+"""Stands in no field path."""
 _UNSETTLED: Final = (RowState.PENDING, RowState.IN_FLIGHT, RowState.NOT_ATTEMPTED)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -40,8 +45,8 @@ def overview(ledger: ReadLedger, outcomes: Path | pl.LazyFrame) -> dict[str, Any
     """
     table = scan(outcomes)
     with readable():
-        by_state, kinds, numbers, vendors, statuses = pl.collect_all(
-            [table.group_by("state").len(), failure_kinds(table), _numbers(table), *_transfers(table)]
+        by_state, kinds, numbers, sets, vendors, statuses = pl.collect_all(
+            [table.group_by("state").len(), failure_kinds(table), _numbers(table), _sets(table), *_transfers(table)]
         )
     states = dict(by_state.iter_rows())
     header = ledger.header()
@@ -53,6 +58,7 @@ def overview(ledger: ReadLedger, outcomes: Path | pl.LazyFrame) -> dict[str, Any
         "done": sum(states.get(str(state), 0) for state in DONE),
         "failed": sum(states.get(str(state), 0) for state in FAILED),
         "states": {str(state): states[str(state)] for state in RowState if str(state) in states},
+        "fields": _fields(sets),
         "failure_kinds": kinds.height,
         "failures": kinds.head(FAILURES_MAX).to_dicts(),
         "transfers": [row | {"transfers": _of_vendor(statuses, row["vendor"])} for row in vendors.to_dicts()],
@@ -92,6 +98,24 @@ def _numbers(table: pl.LazyFrame) -> pl.LazyFrame:
         pl.col("sent_at").min().alias("first_sent_at"),
         pl.col("finished_at").max().alias("last_finished_at"),
     )
+
+
+def _sets(table: pl.LazyFrame) -> pl.LazyFrame:
+    """Rows by state and by the fields that they set together, of which a run has few."""
+    return table.group_by(pl.col("fields").list.join(_JOINT).alias("set"), "state").len()
+
+
+def _fields(sets: pl.DataFrame) -> list[dict[str, Any]]:
+    """Of each field: in how many rows it is set, and how these ended. Those not settled count in ``rows`` alone."""
+    found: dict[str, dict[str, int]] = {}
+    for joined, state, rows in sets.iter_rows():
+        unknown, done = state == RowState.UNKNOWN, state in DONE
+        failed = state in FAILED and not unknown and state != RowState.NOT_ATTEMPTED
+        for field in filter(None, (joined or "").split(_JOINT)):
+            counts = found.setdefault(field, {"rows": 0, "done": 0, "unknown": 0, "failed": 0})
+            for name, holds in (("rows", True), ("done", done), ("unknown", unknown), ("failed", failed)):
+                counts[name] += rows * holds
+    return [{"field": field} | found[field] for field in sorted(found, key=lambda one: (-found[one]["rows"], one))]
 
 
 def failure_kinds(table: pl.LazyFrame) -> pl.LazyFrame:

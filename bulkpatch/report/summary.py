@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from bulkpatch.model import RunResult
 from bulkpatch.report.advice import Step, next_steps, why_stopped
+from bulkpatch.report.glance import FIELDS_MAX
 from bulkpatch.report.inert import NOTHING, code_span
 from bulkpatch.report.tables import markdown_cell, markdown_table
 
@@ -33,6 +34,9 @@ def _blocks(view: Mapping[str, Any], result: RunResult | None, notes: Sequence[s
     yield markdown_table(["what", "value"], ([name, markdown_cell(value)] for name, value in _origin(view)))
     yield "## Rows by state"
     yield markdown_table(["state", "rows"], ([state, markdown_cell(rows)] for state, rows in view["states"].items()))
+    if view["fields"]:
+        yield "## What was set"
+        yield _fields(view["fields"])
     if view["failures"]:
         yield f"## Failures ({len(view['failures'])} of {view['failure_kinds']:,} kinds)"
         yield _failures(view["failures"])
@@ -46,6 +50,7 @@ def _blocks(view: Mapping[str, Any], result: RunResult | None, notes: Sequence[s
         yield "## What was done to the run"
         yield _acts(view["acts"])
     yield from (f"Note: {note}." for note in notes)
+    yield "`report.html` beside this file has it all: over time, latency, every failed row."
     yield "## Next"
     yield "\n".join(f"- {_step(step)}" for step in next_steps(view))
 
@@ -83,6 +88,12 @@ def _credentials(view: Mapping[str, Any]) -> Iterator[str]:
     yield markdown_table(["row", "destination", "credential", "fall back to"], table)
     if more := view["unverified_rows"] - len(view["unverified"]):
         yield f"And {more:,} more: `failures.csv` has them all."
+
+
+def _fields(fields: Sequence[Mapping[str, Any]]) -> str:
+    names = ["field", "rows", "done", "unknown", "failed"]
+    table = markdown_table(names, ([markdown_cell(one[name]) for name in names] for one in fields[:FIELDS_MAX]))
+    return table + (f"\nAnd {len(fields) - FIELDS_MAX:,} more fields." if len(fields) > FIELDS_MAX else "")
 
 
 def _failures(failures: Sequence[Mapping[str, Any]]) -> str:

@@ -46,6 +46,11 @@ def in_base64(offset: int) -> Callable[[str], bytes]:
     return encode
 
 
+def in_template(value: str) -> str:
+    """HTML as template engines escape it: quotes by number."""
+    return html.escape(value).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
+
+
 ENCODINGS: Mapping[str, Callable[[str], bytes]] = {
     "raw": str.encode,
     "json": lambda value: json.dumps(value)[1:-1].encode(),
@@ -68,6 +73,7 @@ def needles() -> dict[bytes, str]:
     for name, value in {**CANARIES, "key": API_KEY}.items():
         found.update((encode(value), f"{name} {encoding}") for encoding, encode in ENCODINGS.items())
         found[repr(value.encode())[2:-1].encode()] = f"{name} repr of bytes"
+        found[in_template(value).encode()] = f"{name} html of a template"
     for name, value in (("ascii", ASCII), ("key", API_KEY)):
         raw = value.encode()
         found.update((raw[at : at + WINDOW], f"{name} part") for at in range(len(raw) - WINDOW + 1))

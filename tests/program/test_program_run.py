@@ -43,7 +43,8 @@ COLUMNS = {
     "label_customer": pl.String,
 }
 """What section 4 of the contract says of ``outcomes.parquet``, for a job with one label."""
-FILES = {"ledger.sqlite", "run.json", "outcomes.parquet", "models.parquet", "failures.csv", "summary.md", "log.jsonl"}
+REPORT = {"outcomes.parquet", "models.parquet", "failures.csv", "summary.md", "report.html"}
+FILES = REPORT | {"ledger.sqlite", "run.json", "log.jsonl"}
 
 
 def check_rough_run(bench: Bench, *, rows: int, rate: int) -> None:

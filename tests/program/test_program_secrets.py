@@ -32,6 +32,7 @@ from program_scan import (
     command_lines,
     environments,
     files_below,
+    in_template,
     leaks,
     private,
 )
@@ -361,6 +362,7 @@ def plant(folder: Path, kind: str, text: str) -> None:
         "log.jsonl": f'{{"event":"x"}}\n{quoted}\n'.encode(),
         "run.json": json.dumps({"reason": text}, ensure_ascii=False, indent=1).encode(),
         "summary.md": f"# x\n\n| {html.escape(text)} |\n".encode(),
+        "report.html": f"<td>{in_template(text)}</td>".encode(),
         "failures.csv": f'id,"{text.replace(chr(34), 2 * chr(34))}"\n'.encode(),
         "plan.json": base64.b64encode(b"ab" + text.encode() + b"c"),
         "outcomes.parquet": in_parquet(text),
@@ -389,6 +391,7 @@ def plant(folder: Path, kind: str, text: str) -> None:
         "log.jsonl",
         "run.json",
         "summary.md",
+        "report.html",
         "failures.csv",
         "plan.json",
         "outcomes.parquet",

@@ -185,7 +185,7 @@ def test_a_leak_planted_in_any_sink_is_found(bench: Bench, cases: Callable[[int]
     """Each sink that a run has, each canary, each encoding, at the head, in the middle and at the end."""
     clean = sinks_of_a_run(bench)
     assert leaks(clean) == {}
-    kinds = ("ledger.sqlite", "run.json", "outcomes.parquet", "failures.csv", "summary.md", "log.jsonl")
+    kinds = ("ledger.sqlite", "run.json", "outcomes.parquet", "failures.csv", "summary.md", "report.html", "log.jsonl")
     assert all(any(name.endswith(kind) for name in clean) for kind in kinds)
     planted = {*clean, "ledger.sqlite-wal", "ledger.sqlite-journal", "core", "x.bpplan", "temporary", "environment"}
     assert len(planted) >= 12
@@ -236,7 +236,7 @@ def test_a_program_that_does_not_redact_is_caught_by_the_scanner_and_by_itself(b
         )
     assert ended.code == 70, ended.err
     found = {Path(name).name.removesuffix(" (decoded)") for name in leaks(sinks.artefacts)}
-    assert found >= {"ledger.sqlite", "outcomes.parquet", "failures.csv", "log.jsonl", "summary.md"}
+    assert found >= {"ledger.sqlite", "outcomes.parquet", "failures.csv", "log.jsonl", "summary.md", "report.html"}
     assert bench.stands()["leak_check"]["hits"] > 0
 
 

@@ -8,8 +8,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from bulkpatch import api
-from bulkpatch.cli.settings import Common, Sending
+from bulkpatch.cli.settings import ENVIRON, Common, Sending
 from bulkpatch.cli.speaking import tell
+from bulkpatch.cli.step_summary import SUMMARY, append_step_summary
 from bulkpatch.cli.wiring import consent, options_of
 from bulkpatch.errors import InvalidInput, Problem
 from bulkpatch.model import RowState, RunResult
@@ -88,4 +89,5 @@ def _states(text: str) -> frozenset[RowState]:
 
 def _ended(result: RunResult) -> int:
     tell(*ended_lines(result), f"  report: {result.folder}")
+    append_step_summary(Path(result.folder) / SUMMARY, ENVIRON)
     return int(result.exit_code)

@@ -15,6 +15,7 @@ from bulkpatch.model import RowState, RunResult
 from bulkpatch.ports import ReadLedger
 from bulkpatch.report.advice import Step, next_steps, why_stopped
 from bulkpatch.report.columns import DONE, FAILED
+from bulkpatch.report.glance import FIELDS_MAX
 from bulkpatch.report.group import once
 from bulkpatch.report.page.earlier import Comparison, comparison
 from bulkpatch.report.page.failures import causes, failed_rows, unknown_rows
@@ -24,15 +25,11 @@ from bulkpatch.report.page.shapes import Chart, Table
 from bulkpatch.report.page.timeline import Timeline, timeline
 from bulkpatch.report.page.transfers import transfers
 
-FIELDS_MAX: Final = 50
-"""Fields that are listed as changed. A job names a handful."""
 ATTEMPTS_MAX: Final = 12
 """Numbers of attempts that are told apart; `attempts` of a job are seldom more."""
 WAVES_MAX: Final = 50
 HITCHES_MAX: Final = 20
 
-_JOINT: Final = "\x1f"
-_ENDS: Final = ("done", "unknown", "failed")
 _TONES: Final = {
     **dict.fromkeys(map(str, DONE), "done"),
     **dict.fromkeys(map(str, FAILED), "failed"),
@@ -88,7 +85,7 @@ def page_of(  # noqa: PLR0913  (what the one caller has at hand)
         why=why_stopped(view, result),
         steps=list(next_steps(view)),
         unknown=unknown_rows(table) if str(RowState.UNKNOWN) in view["states"] else None,
-        changed=_changed(table),
+        changed=_changed(view["fields"]),
         timeline=timeline(ledger, table, waves),
         waves=_waves(waves) if len(waves) > 1 else None,
         latency=latency(table) if sent else None,
@@ -130,22 +127,14 @@ def _tone(view: Mapping[str, Any]) -> str:
     return next((tone for tone in ("unknown", "failed", "idle") if tone in tones), "done")
 
 
-def _changed(table: pl.LazyFrame) -> Table:
+def _changed(fields: Sequence[Mapping[str, Any]]) -> Table:
     """Of each field that the run sets: in how many rows, and what became of them."""
-    sets = table.group_by(pl.col("fields").list.join(_JOINT).alias("set"), "state").len().collect()
-    found: dict[str, list[int]] = {}
-    for joined, state, rows in sets.iter_rows():
-        for field in (joined or "").split(_JOINT):
-            counts = found.setdefault(field, [0, 0, 0, 0])
-            counts[0] += rows
-            if (tone := _TONES[state]) in _ENDS:
-                counts[1 + _ENDS.index(tone)] += rows
-    order = sorted(filter(None, found), key=lambda field: (-found[field][0], field))
-    more = len(order) - FIELDS_MAX
+    names = ("field", "rows", "done", "unknown", "failed")
+    more = len(fields) - FIELDS_MAX
     return Table(
         caption="Fields that the run sets",
-        heads=(("field", "code"), ("rows", "count"), ("done", "count"), ("unknown", "count"), ("failed", "count")),
-        rows=tuple((field, *found[field]) for field in order[:FIELDS_MAX]),
+        heads=(("field", "code"), *((name, "count") for name in names[1:])),
+        rows=tuple(tuple(one[name] for name in names) for one in fields[:FIELDS_MAX]),
         note=f"And {more:,} more fields." if more > 0 else "",
     )
 
