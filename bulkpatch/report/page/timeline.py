@@ -25,6 +25,7 @@ from bulkpatch.report.page.intervals import (
 )
 from bulkpatch.report.page.shapes import (
     LEFT,
+    RIGHT,
     WIDTH,
     Chart,
     Label,
@@ -144,7 +145,8 @@ def _bands(window: Window, waves: Sequence[Mapping[str, Any]], bottom: float) ->
     if len(waves) < 2 or len(sent) > WAVES_MAX:  # noqa: PLR2004  (one wave is no band)
         return
     for wave in sent:
-        left, right = window.x(microseconds(wave["sent_at"])), window.x(microseconds(wave["finished_at"]))
+        right = window.x(microseconds(wave["finished_at"]))
+        left = min(window.x(microseconds(wave["sent_at"])), WIDTH - RIGHT - 1)
         yield Rect(round(left, 1), _BAND_TOP, round(max(1.0, right - left), 1), round(bottom - _BAND_TOP, 1), "band")
         text = f"wave {wave['wave']}" if right - left > _NAMED_WIDTH else str(wave["wave"])
         yield Label(round(left + 3, 1), _BAND_TOP - 3, text)
