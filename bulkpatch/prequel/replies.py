@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import msgspec
@@ -237,7 +238,13 @@ def facts_of(settings: Mapping[str, Any]) -> bytes:
 
 def _salvaged(kind: type[S], value: dict[str, Any]) -> S:
     """What fits of ``value``; the rest is null."""
-    return kind(**{field.name: _fitting(field, value.get(field.name)) for field in msgspec.structs.fields(kind)})
+    return kind(**{field.name: _fitting(field, value.get(field.name)) for field in _fields_of(kind)})
+
+
+@cache
+def _fields_of(kind: type[Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """The fields of ``kind``, which msgspec works out from the annotations at every call."""
+    return msgspec.structs.fields(kind)
 
 
 def _fitting(field: msgspec.structs.FieldInfo, value: Any) -> Any:
