@@ -76,7 +76,9 @@ def sending(folder: Path) -> list[str]:
         try:
             time.sleep(2)
             ours = [PYTHON, "-m", "bulkpatch", "run", "--yes", "-q", "--base-url", url]
-            costs["bare"].append(run([PYTHON, str(HERE / "bare_httpx.py"), url, KEY, "ids", str(CONCURRENCY)], folder))
+            costs["bare"].append(
+                run([PYTHON, str(HERE / "peers" / "httpx_loop.py"), url, KEY, "ids", str(CONCURRENCY), "each"], folder)
+            )
             costs["all"].append(run([*ours, "all.toml"], folder, env))
             costs["one"].append(run([*ours, "one.toml"], folder, env))
         finally:

@@ -1,31 +1,41 @@
-"""The peer: PATCH as fast as httpx goes, one client a slot, replies parsed, nothing remembered and nothing limited."""
+"""A peer: PATCH as fast as httpx goes, replies parsed, nothing remembered and nothing limited.
+
+``each``: one client a slot. ``shared``: one for all, as its documentation has it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections import deque
 
 import httpx
 
 
-async def main(url: str, key: str, ids: str, concurrency: int) -> None:
+async def main(url: str, key: str, ids: str, concurrency: int, clients: str) -> None:
     """Send one PATCH for each line of the file ``ids``."""
     with open(ids, encoding="utf-8") as lines:  # noqa: PTH123, ASYNC230  (before anything is sent)
         waiting = deque(enumerate(lines.read().split()))
     headers = {"X-API-KEY": key, "Accept-Encoding": "identity"}
+    each = clients == "each"
 
-    async def slot() -> None:
-        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
-        async with httpx.AsyncClient(base_url=url, headers=headers, limits=limits, trust_env=False) as client:
-            while waiting:
-                number, one = waiting.popleft()
-                body = {"destination": {"name": f"Fleet {number}"}}
-                reply = await client.patch(f"/destinations/{one}", json=body)
-                assert reply.json()["status"] == "success"  # noqa: S101  (a benchmark of failures says nothing)
+    def client() -> httpx.AsyncClient:
+        connections = 1 if each else concurrency
+        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+        return httpx.AsyncClient(base_url=url, headers=headers, limits=limits, trust_env=False)
 
-    await asyncio.gather(*(slot() for _ in range(concurrency)))
+    async def slot(sender: httpx.AsyncClient) -> None:
+        while waiting:
+            number, one = waiting.popleft()
+            body = {"destination": {"name": f"Fleet {number}"}}
+            reply = await sender.patch(f"/destinations/{one}", json=body)
+            assert reply.json()["status"] == "success"  # noqa: S101  (a benchmark of failures says nothing)
+
+    async with contextlib.AsyncExitStack() as stack:
+        senders = [await stack.enter_async_context(client()) for _ in range(concurrency if each else 1)]
+        await asyncio.gather(*(slot(senders[number % len(senders)]) for number in range(concurrency)))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])))
+    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5]))

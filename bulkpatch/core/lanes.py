@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import Iterator
+from functools import lru_cache
 
 from bulkpatch.core.breaker import BAD_SHARE, MIN_ANSWERS, WINDOW, Breaker, BreakerState
 from bulkpatch.model import Operation, PendingRow
@@ -19,17 +20,26 @@ LANE_BAD_SHARE = 0.8
 quarter of all requests, at one half some lane of 25 opens by chance in every fourth run; at this in one of 200,000."""
 OTHERS_MIN = 5
 """Answers from other lanes than the worst that it takes to call it an outage."""
+_FIELDS_HELD = 4096
+"""Sets of fields whose lane is held: the rows of a job hardly differ in which fields they set."""
 _AUTH_DEPTH = 3
 """Names in a path from which the second one says how the vendor is signed in to: postgres.password_auth.password."""
 
 
 def lane_of(operation: Operation, known: PendingRow) -> str:
     """The vendor, by the live state or else by the body, and the way of signing in that the body touches."""
-    for path in operation.fields:
+    way, vendor = _told_by(operation.fields)
+    return way or known.vendor or vendor
+
+
+@lru_cache(_FIELDS_HELD)
+def _told_by(fields: tuple[str, ...]) -> tuple[str, str]:
+    """The vendor with its way of signing in, and the vendor, as far as the paths that a body sets tell them."""
+    for path in fields:
         names = path.split(".")
         if len(names) >= _AUTH_DEPTH:
-            return f"{names[0]}/{names[1]}"
-    return known.vendor or next((path.partition(".")[0] for path in operation.fields if "." in path), "")
+            return f"{names[0]}/{names[1]}", names[0]
+    return "", next((path.partition(".")[0] for path in fields if "." in path), "")
 
 
 class Lanes:

@@ -107,7 +107,9 @@ class Work:
         """A patch that may have been applied is neither guarded nor tried out again; one that passed is verified."""
         if self.known.passed is Stage.PATCH:
             return [Stage.VERIFY]
-        return [stage for stage in stages if not self.doubted or stage in {Stage.PATCH, Stage.VERIFY}]
+        if not self.doubted:
+            return stages
+        return [stage for stage in stages if stage in {Stage.PATCH, Stage.VERIFY}]
 
     @property
     def next_stage(self) -> Stage | None:

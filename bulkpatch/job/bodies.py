@@ -38,13 +38,16 @@ class Compiler:
         layout = self._layout
         ids, labels = texts(frame, layout.id), [frame[name].to_list() for name in layout.labels]
         cells = [texts(frame, one.column) for one in layout.fields]
+        columns = list(zip(layout.fields, self._readers, cells, strict=True))
         fillings = {name: texts(frame, name) for name in layout.fillings}
         found = []
-        for at, (row, line) in enumerate(frame.select(ROW, LINE).iter_rows()):
+        # Every row is compiled several times over (to seal it, to compare it, to send it): what it lacks costs nothing.
+        for at, (row, line) in enumerate(zip(frame[ROW].to_list(), frame[LINE].to_list(), strict=True)):
             assignments = dict(layout.constants)
             secrets: list[SecretSlot] = []
-            self._own(assignments, secrets, {name: column[at] for name, column in fillings.items()})
-            for one, read, column in zip(layout.fields, self._readers, cells, strict=True):
+            if layout.templates:
+                self._own(assignments, secrets, {name: column[at] for name, column in fillings.items()})
+            for one, read, column in columns:
                 if text := column[at]:
                     self._cell(assignments, secrets, one, read, text)
             body = encode_body(assignments)
@@ -56,7 +59,7 @@ class Compiler:
                     digest=hashlib.sha256(body).digest(),
                     fields=self._fields(tuple(assignments)),
                     secrets=tuple(secrets),
-                    labels=tuple(label[at] or None for label in labels),
+                    labels=tuple([label[at] or None for label in labels]) if labels else (),
                     line=line,
                 )
             )

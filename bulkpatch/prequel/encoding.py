@@ -32,24 +32,24 @@ def encode_body(assignments: Mapping[str, Any]) -> bytes:
     ``ValueError`` if one path runs through another.
     """
     destination: dict[str, Any] = {}
-    for names, value in zip(_layout(tuple(assignments)), assignments.values(), strict=True):
+    for (around, last), value in zip(_layout(tuple(assignments)), assignments.values(), strict=True):
         if not (type(value) is str and value.isascii()):  # nearly every value is, and that is JSON for every reader
             check_json(value)
         node = destination
-        for name in names[:-1]:
+        for name in around:
             node = node.setdefault(name, {})
-        node[names[-1]] = value
+        node[last] = value
     return _ENCODER.encode({"destination": destination})
 
 
 @lru_cache(maxsize=LAYOUTS_CACHED_MAX)
-def _layout(paths: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """The names of each path, once it is sure that none runs through another."""
+def _layout(paths: tuple[str, ...]) -> tuple[tuple[tuple[str, ...], str], ...]:
+    """The names around each path and its last one, once it is sure that none runs through another."""
     layout = tuple(map(split, paths))
     taken = set(layout)
     if any(names[:at] in taken for names in layout for at in range(1, len(names))):
         raise ValueError("a field path runs through another one that has a value")
-    return layout
+    return tuple((names[:-1], names[-1]) for names in layout)
 
 
 def with_secrets(body: bytes, values: Sequence[tuple[tuple[str, ...], str]]) -> bytes:
