@@ -123,7 +123,7 @@ def table(costs: Mapping[str, list[Cost]], rows: int, *, tls: bool) -> list[str]
     slow = {"httpx, bare loop, one client a slot": 2000, "httpx, bare loop, one client": 2000, "xargs -P curl": 200}
     peer = [1000 * cost.cpu_s / rows for cost in costs[PEER]]
     lines = [
-        f"\n{rows:,} rows, {'TLS' if tls else 'plain'}; a run of one row, not counted below, costs {fixed:.2f} CPU s.\n",
+        f"\n{rows:,} rows, {'TLS' if tls else 'plain'}; a run of one row, left out below, costs {fixed:.2f} CPU s.\n",
         "| sender | CPU s per 1,000 (least to most) | ratio to curl --parallel | rows/s | peak MiB |",
         "|---|---|---|---|---|",
     ]

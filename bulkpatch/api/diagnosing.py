@@ -61,11 +61,12 @@ def diagnose(  # noqa: PLR0913  (what is looked at, each by name)
     concurrency: int,
     open_files_max: int | None,
     online: bool,
+    ca_file: Path | None = None,
 ) -> Sequence[Finding]:
     """Look at all of it; a run folder is made and taken away again. ``online`` asks the API for its time, keyless."""
     found = [_versions(), *_folder(report_dir, clock), _open_files(concurrency, open_files_max), *_environment(environ)]
     if online:
-        found += _reached(base_url, probe(base_url, clock=clock), clock)
+        found += _reached(base_url, probe(base_url, clock=clock, ca_file=ca_file), clock)
     return found
 
 

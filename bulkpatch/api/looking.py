@@ -42,6 +42,7 @@ class Fleet:
             concurrency=self.limits.concurrency,
             clock=self.options.clock,
             user_agent=f"bulkpatch/{__version__}",
+            ca_file=self.opened.job.authorities,
         )
 
     def reader(self, transport: Transport) -> Reader:

@@ -22,6 +22,7 @@ from bulkpatch.secrets.redaction import LiveRedactor
 from bulkpatch.secrets.resolver import Resolver
 from bulkpatch.secrets.rules import CellRules
 from bulkpatch.transport.factory import transport_flaw
+from bulkpatch.transport.tls import make_context
 
 SIMULATED_KEY = "sk_staging_" + "simulated-fleet"
 """The key of an embedded simulator; it opens nothing else."""
@@ -62,10 +63,8 @@ def open_job(path: Path, options: Options, *, spool: Path | None = None, with_ke
         if flawed.readable is None:
             raise
         raise _with_rows(flawed, flawed.readable, options, spool) from None
-    if missing := transport_flaw(job.transport):
-        words, fix = missing.message, missing.hint
-        problem = load_source(path).problem(missing.code, ("send", "transport"), words, fix, on="value")
-        raise _with_rows(InvalidInput([problem]), job, options, spool)
+    if problems := list(_beyond_grammar(job)):
+        raise _with_rows(InvalidInput(problems), job, options, spool)
     redactor = LiveRedactor()
     resolver = Resolver(
         environ=options.environ,
@@ -86,6 +85,18 @@ def open_job(path: Path, options: Options, *, spool: Path | None = None, with_ke
     warnings = _proxies(options.environ) if with_key and not options.simulate else ()
     shown = "the embedded simulator" if options.simulate else job.api.base_url
     return Opened(job=job, rows=rows, redactor=redactor, resolver=resolver, key=key, base_url=shown, warnings=warnings)
+
+
+def _beyond_grammar(job: Job) -> Iterator[Problem]:
+    """What is wrong with the job by what this machine has."""
+    source = load_source(job.path)
+    if missing := transport_flaw(job.transport):
+        yield source.problem(missing.code, ("send", "transport"), missing.message, missing.hint, on="value")
+    try:
+        make_context(job.authorities)
+    except InvalidInput as flaw:
+        hint = "Give a file of certificates in PEM form, as an authority hands them out."
+        yield source.problem("BP105", ("api", "ca_file"), flaw.message, hint, on="value")
 
 
 def _rows(job: Job, options: Options, spool: Path | None) -> Rows:

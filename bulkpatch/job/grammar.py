@@ -63,6 +63,10 @@ class ApiTable(Section):
     allow_unknown_fields: bool = Field(
         default=False, description="true: fields under [patch] that the catalogue does not know are sent as they stand."
     )
+    ca_file: Text | None = Field(
+        default=None,
+        description="PEM file of authorities, relative to the job, that alone are trusted; without it the public ones.",
+    )
 
 
 class InputTable(Section):

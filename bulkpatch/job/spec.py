@@ -43,11 +43,12 @@ PatchField: TypeAlias = Constant | FromColumn | FromSecret
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiSpec:
-    """``[api]``; ``key`` is a secret reference."""
+    """``[api]``; ``key`` is a secret reference, ``ca_file`` stands as written."""
 
     base_url: str = "https://api.prequel.co"
     key: str = "env:PREQUEL_API_KEY"
     allow_unknown_fields: bool = False
+    ca_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +155,11 @@ class Job:
     path: Path
     sha256: str
     origins: Mapping[str, Origin]
+
+    @property
+    def authorities(self) -> Path | None:
+        """The file of authorities that the API's certificate is checked against; None: the public ones."""
+        return None if self.api.ca_file is None else self.folder / self.api.ca_file
 
     @property
     def folder(self) -> Path:

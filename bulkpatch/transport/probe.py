@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import httpx
@@ -26,7 +27,7 @@ class Probe:
     latency_ms: float = 0.0
 
 
-def probe(base_url: str, *, clock: Clock) -> Probe:
+def probe(base_url: str, *, clock: Clock, ca_file: Path | None = None) -> Probe:
     """One HEAD of the bare address: no key, no redirect, no proxy of the environment. Never raises."""
     try:
         address = check_base_url(base_url)
@@ -35,7 +36,7 @@ def probe(base_url: str, *, clock: Clock) -> Probe:
     began_s = clock.monotonic()
     try:
         with httpx.Client(
-            verify=make_context(), trust_env=False, follow_redirects=False, timeout=PROBE_S_MAX
+            verify=make_context(ca_file), trust_env=False, follow_redirects=False, timeout=PROBE_S_MAX
         ) as client:
             reply = client.head(address, headers={"Accept-Encoding": "identity"})
     except httpx.HTTPError as error:

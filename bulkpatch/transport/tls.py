@@ -21,7 +21,7 @@ def make_context(ca_file: Path | None = None) -> ssl.SSLContext:
     else:
         try:
             context = ssl.create_default_context(cafile=str(ca_file))
-        except OSError:
+        except OSError:  # of which ssl.SSLError is one
             message = f"{ca_file} is not a readable file of certificates (PEM)"
             raise InvalidInput([Problem(code="BP105", message=message)]) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -79,6 +79,7 @@ def test_the_contracts_example_is_this_job(tmp_path: Path) -> None:
     assert (job.per_recipient.in_flight, job.per_recipient.unverified) == (None, None)
     assert {key for key, origin in job.origins.items() if origin.source == "default"} == {
         "api.allow_unknown_fields",
+        "api.ca_file",
         "input.previous",
         "verify.credential_failures",
         "verify.deadline",
@@ -418,6 +419,7 @@ VALUES: Final = ("5", "-1", "1.5", "nan", "true", '"x"', '""', "[1]", '["x"]', "
 FITS: Final = {
     "job.name": {'"x"'},
     "api.allow_unknown_fields": {"true"},
+    "api.ca_file": {'"x"'},
     "input.path": {'"x"'},
     "input.id": {'"x"'},
     "input.where": {'"x"'},

@@ -6,7 +6,6 @@ import datetime as dt
 import json
 import socket
 import ssl
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,6 @@ import trustme
 from program_parrot import Answer, Asked, Parrot
 from program_rig import KEY, Bench, Ended, renaming_job, renaming_rows
 
-TRUSTING = """
-import sys
-import certifi
-bundle = sys.argv.pop(1)
-certifi.where = lambda: bundle
-from bulkpatch.cli import main
-sys.exit(main())
-"""
-"""The program as it is, with another bundle in the place of the public authorities'."""
 PROXIES = tuple(case(f"{name}_proxy") for name in ("http", "https", "all") for case in (str.lower, str.upper))
 PAST = dt.datetime(2020, 1, 2, tzinfo=dt.UTC)
 
@@ -62,28 +52,41 @@ def served(authority: trustme.CA, flaw: str) -> ssl.SSLContext:
     return context
 
 
-def over_tls(bench: Bench, authority: trustme.CA, flaw: str) -> tuple[Ended, Parrot]:
-    """A run of the program that trusts ``authority`` alone, over a server with ``flaw``."""
-    bundle = bench.folder / "authorities.pem"
-    authority.cert_pem.write_to_path(str(bundle))
+def over_tls(bench: Bench, authority: trustme.CA, flaw: str, transport: str) -> tuple[Ended, Parrot]:
+    """A run of a job that trusts ``authority`` alone, over a server with ``flaw``."""
+    authority.cert_pem.write_to_path(str(bench.folder / "authorities.pem"))
     with Parrot(accepts, tls=served(authority, flaw)) as parrot:
-        command = [sys.executable, "-c", TRUSTING, str(bundle), "run", str(job_for(bench, parrot.url)), "--yes"]
-        return bench.start_command(command).wait(), parrot
+        bench.write("fleet.csv", renaming_rows(["id-a", "id-b"]))
+        text = renaming_job(parrot.url, transport=transport).replace("[input]", 'ca_file = "authorities.pem"\n[input]')
+        return bench.run("run", bench.write("job.toml", text), "--yes"), parrot
 
 
 @pytest.mark.proves("G11")
-def test_a_server_that_proves_its_name_gets_the_key(bench: Bench, authority: trustme.CA) -> None:
+@pytest.mark.parametrize("transport", ["httpx", "curl"])
+def test_a_server_that_proves_its_name_gets_the_key(bench: Bench, authority: trustme.CA, transport: str) -> None:
     """What the flaws below are held against: without one, the run succeeds over TLS."""
-    ended, parrot = over_tls(bench, authority, "none")
+    ended, parrot = over_tls(bench, authority, "none", transport)
     assert ended.code == 0, ended.err
     assert [asked.headers["x-api-key"] for asked in parrot.asked] == [KEY] * 2
 
 
+@pytest.mark.parametrize("file", ["missing.pem", "job.toml"])
+def test_a_file_that_holds_no_authorities_is_refused_with_its_place(bench: Bench, file: str) -> None:
+    """Before anything is asked: exit 2, the line of the job, the fix."""
+    bench.write("fleet.csv", renaming_rows(["id-a"]))
+    text = renaming_job("https://localhost:1").replace("[input]", f'ca_file = "{file}"\n[input]')
+    ended = bench.run("check", bench.write("job.toml", text))
+    assert ended.code == 2
+    assert "error[BP105]" in ended.err
+    assert "job.toml:7:" in ended.err
+
+
 @pytest.mark.proves("G11")
 @pytest.mark.parametrize("flaw", ["wrong host", "expired", "untrusted", "old version"])
-def test_a_server_that_does_not_gets_nothing(bench: Bench, authority: trustme.CA, flaw: str) -> None:
+@pytest.mark.parametrize("transport", ["httpx", "curl"])
+def test_a_server_that_does_not_gets_nothing(bench: Bench, authority: trustme.CA, flaw: str, transport: str) -> None:
     """Exit 4 at the first connection, no retry; no request was read, so no key; every row is left as it was."""
-    ended, parrot = over_tls(bench, authority, flaw)
+    ended, parrot = over_tls(bench, authority, flaw, transport)
     assert ended.code == 4, ended.err
     assert not parrot.asked + parrot.read
     assert "BP405" in ended.err

@@ -36,11 +36,12 @@ def doctor(
     job
         The job whose address and concurrency count; without it those of flags, environment and user config.
     """
-    settings = settings_of(common, Sending(concurrency=concurrency), ENVIRON)
+    settings, ca_file = settings_of(common, Sending(concurrency=concurrency), ENVIRON), None
     if job is not None:
         from bulkpatch.job.load import load_job  # noqa: PLC0415  (pydantic is for those who have a job)
 
-        settings = dict(load_job(job, settings=settings).origins)
+        loaded = load_job(job, settings=settings)
+        settings, ca_file = dict(loaded.origins), loaded.authorities
     chosen = {key: settings[key].value for key in ("api.base_url", "send.concurrency") if key in settings}
     found = api.diagnose(
         report_dir(common, ENVIRON),
@@ -50,6 +51,7 @@ def doctor(
         concurrency=int(str(chosen.get("send.concurrency", SendTable().concurrency))),
         open_files_max=open_files_max(),
         online=not offline,
+        ca_file=ca_file,
     )
     if output == "json":
         say_json("bulkpatch.doctor/1", {"findings": [asdict(one) for one in found]})
