@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import platform
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ CONTENT_BYTES_MAX = 4096
 """Bytes of the lock file that are read; what we write is far shorter."""
 LOOKS_MAX = 10_000
 """Tries to take a lock that is only looked at: some 20 ms, where a look takes microseconds."""
+NAMINGS_MAX, NAMING_S = 500, 0.001
+"""Looks at the name of who took a lock, and seconds between them: on a busy machine it may take half a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +103,11 @@ def read_holder(folder: Path) -> Holder | None:
 def _named(descriptor: int) -> Holder | None:
     """Who holds the lock that is held. One that has just taken it is given time to write its name over an older one."""
     holder = None
-    for _ in range(LOOKS_MAX):
+    for _ in range(NAMINGS_MAX):
         holder = _holder(descriptor)
         if holder is not None and _lives(holder):
             break
-        os.sched_yield()
+        time.sleep(NAMING_S)
     return holder
 
 
