@@ -70,8 +70,9 @@ def _origin(view: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "first send", view["first_sent_at"]
     yield "last outcome", view["last_finished_at"]
     yield "requests", view["attempts"]
-    yield "latency p50 (ms)", view["latency_p50_ms"]
-    yield "latency p95 (ms)", view["latency_p95_ms"]
+    for name in ("p50", "p95"):
+        ms = view[f"latency_{name}_ms"]
+        yield f"latency {name} (ms)", ms if ms is None else round(ms, 3)  # the ledger has microseconds
     yield "bulkpatch", run["tool_version"]
 
 

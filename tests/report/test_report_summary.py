@@ -116,6 +116,23 @@ def test_why_it_stopped_is_told_from_the_last_act(
     assert told is None or f"Why it stopped: {told}" in text
 
 
+def test_latencies_are_told_to_the_microsecond(tmp_path: Path) -> None:
+    """As the ledger has them, without what binary fractions add."""
+    assert "| latency p95 (ms) | 503.763 |" in page(ListLedger([outcome_row(1, latency_us=503_763)]), tmp_path)
+
+
+def test_what_was_set_is_told_by_field(tmp_path: Path) -> None:
+    """In how many rows, and what became of them; what was not attempted counts as a row alone."""
+    rows = [
+        outcome_row(1),
+        outcome_row(2, RowState.UNKNOWN),
+        outcome_row(3, RowState.REJECTED),
+        outcome_row(4, RowState.PENDING),
+    ]
+    told = page(ListLedger(rows), tmp_path).partition("## What was set")[2]
+    assert "| `postgres.password_auth.password` | 4 | 1 | 1 | 1 |" in told
+
+
 def test_the_page_stays_one_page(tmp_path: Path) -> None:
     """However many kinds of failure, vendors and acts there are; ids and messages are cut."""
     rows = [
