@@ -118,7 +118,9 @@ def test_why_it_stopped_is_told_from_the_last_act(
 
 def test_latencies_are_told_to_the_microsecond(tmp_path: Path) -> None:
     """As the ledger has them, without what binary fractions add."""
-    assert "| latency p95 (ms) | 503.763 |" in page(ListLedger([outcome_row(1, latency_us=503_763)]), tmp_path)
+    assert "| latency p95 (ms) | 503.763 |" in page(
+        ListLedger([outcome_row(n, latency_us=503_763) for n in range(1, 9)]), tmp_path
+    )
 
 
 def test_what_was_set_is_told_by_field(tmp_path: Path) -> None:
