@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         RunResult,
         RunStarted,
     )
-    from bulkpatch.report.write import ReportFiles
+    from bulkpatch.reporting.write import ReportFiles
 
 __version__ = "0.1.0"
 
@@ -78,7 +78,7 @@ _HOMES = {
     "NotConfirmed": "errors",
     "Job": "job.spec",
     "Plan": "api.options",
-    "ReportFiles": "report.write",
+    "ReportFiles": "reporting.write",
     **dict.fromkeys(
         (
             "AttemptSent", "Event", "Notice", "Progressed", "RowSetBack", "RowSettled", "RowState", "RunEnded",

@@ -16,8 +16,8 @@ from bulkpatch.errors import InvalidInput, Mismatch
 from bulkpatch.ledger.folder import resolve_run
 from bulkpatch.ledger.lock import RunLock, read_holder
 from bulkpatch.ledger.opening import open_ledger
-from bulkpatch.report.credentials import Credentials, credential_table
-from bulkpatch.report.write import ReportFiles, write_report
+from bulkpatch.reporting.credentials import Credentials, credential_table
+from bulkpatch.reporting.write import ReportFiles, write_report
 from bulkpatch.secrets.redaction import LiveRedactor
 
 LIVE_S_MAX: Final = 1.0

@@ -10,7 +10,7 @@ from bulkpatch.api.runfile import FILE as RUN_FILE
 from bulkpatch.errors import InvalidInput
 from bulkpatch.ledger.folder import list_runs
 from bulkpatch.model import RunHeader
-from bulkpatch.report.write import OUTCOMES
+from bulkpatch.reporting.write import OUTCOMES
 
 
 def earlier_run(folder: Path, header: RunHeader) -> Path | None:

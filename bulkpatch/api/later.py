@@ -11,8 +11,8 @@ from bulkpatch.errors import BulkpatchError
 from bulkpatch.ledger.folder import list_runs
 from bulkpatch.ledger.lock import RunLock
 from bulkpatch.ledger.opening import Unbegun, open_ledger
-from bulkpatch.report.touched import Touch, touched
-from bulkpatch.report.write import OUTCOMES
+from bulkpatch.reporting.touched import Touch, touched
+from bulkpatch.reporting.write import OUTCOMES
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from bulkpatch.job.load import load_job as _load_job
 from bulkpatch.job.spec import Job, Origin
 from bulkpatch.model import Event, RunResult
 from bulkpatch.ports import Observer, Redactor
-from bulkpatch.report.write import ReportFiles
+from bulkpatch.reporting.write import ReportFiles
 
 OnEvent = Callable[[Event], None]
 _KEYS: Final = {

@@ -34,7 +34,7 @@ from bulkpatch.model import Act, Operation, RowState, RunHeader, Secret, Settlem
 from bulkpatch.ports import Ledger
 from bulkpatch.prequel.live import unpack
 from bulkpatch.prequel.settling import Finding, Settled, settle
-from bulkpatch.report.write import ReportFiles, write_report
+from bulkpatch.reporting.write import ReportFiles, write_report
 from bulkpatch.secrets.leaks import search_folder
 
 NAMED_MAX: Final = 20

@@ -25,7 +25,7 @@ from bulkpatch.ledger.opening import open_ledger
 from bulkpatch.model import RunHeader
 from bulkpatch.ports import Redactor
 from bulkpatch.prequel.undoing import Way
-from bulkpatch.report.inert import one_line, refuse_secrets
+from bulkpatch.reporting.inert import one_line, refuse_secrets
 
 NAMED_MAX: Final = 20
 """Destinations named that were changed since; the input marks them all."""

@@ -49,7 +49,7 @@ from bulkpatch.observe.log import EventLog
 from bulkpatch.observe.many import Observers
 from bulkpatch.observe.progress import SilentProgress
 from bulkpatch.ports import Ledger, Source
-from bulkpatch.report.write import write_report
+from bulkpatch.reporting.write import write_report
 from bulkpatch.secrets.leaks import search_folder
 
 LOG_FILE: Final = "log.jsonl"

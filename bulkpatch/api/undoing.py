@@ -19,7 +19,7 @@ from bulkpatch.model import OutcomeRow, PendingRow, Stage
 from bulkpatch.ports import Ledger
 from bulkpatch.prequel.catalogue import catalogue
 from bulkpatch.prequel.undoing import NO_CELL, FieldUndo, Way, undo
-from bulkpatch.report.touched import CHANGED
+from bulkpatch.reporting.touched import CHANGED
 
 EMPTY: Final = "empty text, which no cell can say, and not every row puts this field back"
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from bulkpatch.cli.speaking import say, say_bytes, say_json
 from bulkpatch.observe.words import harmless
-from bulkpatch.report.credentials import Credentials, verified, with_credentials
-from bulkpatch.report.glance import rfc3339
-from bulkpatch.report.group import grouped, scan
-from bulkpatch.report.tables import Form, export
-from bulkpatch.report.write import ReportFiles
+from bulkpatch.reporting.credentials import Credentials, verified, with_credentials
+from bulkpatch.reporting.glance import rfc3339
+from bulkpatch.reporting.group import grouped, scan
+from bulkpatch.reporting.tables import Form, export
+from bulkpatch.reporting.write import ReportFiles
 
 
 def export_groups(outcomes: Path, by: Sequence[str], form: Form, *, credentials: Credentials | None = None) -> int:

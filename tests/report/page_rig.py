@@ -12,7 +12,7 @@ from report_fakes import SENT_AT_US, Blind, ListLedger, outcome_row
 
 from bulkpatch.model import Act, Beat, CredentialRow, Hitch, OutcomeRow, RowState
 from bulkpatch.prequel.facts import Facts, encode_facts
-from bulkpatch.report import ReportFiles, write_report
+from bulkpatch.reporting import ReportFiles, write_report
 
 HOSTILE = (
     "</script></style><script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}{% x %}&lt;\x1b[31m\u202e\u2028\0"

@@ -14,7 +14,7 @@ from report_fakes import Blind, ListLedger, outcome_row
 
 from bulkpatch.model import OutcomeRow, RowState
 from bulkpatch.prequel.facts import Facts, ModelFacts, encode_facts
-from bulkpatch.report import write_report
+from bulkpatch.reporting import write_report
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 VENDORS = ("postgres", "snowflake", "bigquery", "s3", "redshift")

@@ -14,15 +14,15 @@ from page_rig import SECOND_US, rich, write
 from report_fakes import SENT_AT_US, ListLedger, outcome_row
 
 from bulkpatch.model import Act, Beat, OutcomeRow, RowState
-from bulkpatch.report.columns import outcome_schema
-from bulkpatch.report.frames import Finality, outcome_frames
-from bulkpatch.report.group import scan
-from bulkpatch.report.page.earlier import comparison
-from bulkpatch.report.page.intervals import BINS_MAX, waves_of
-from bulkpatch.report.page.latency import latency
-from bulkpatch.report.page.shapes import LEFT, RIGHT, WIDTH, Chart, Label, Rect, nice
-from bulkpatch.report.page.shapes import Path as Line
-from bulkpatch.report.page.timeline import Timeline, timeline
+from bulkpatch.reporting.columns import outcome_schema
+from bulkpatch.reporting.frames import Finality, outcome_frames
+from bulkpatch.reporting.group import scan
+from bulkpatch.reporting.page.earlier import comparison
+from bulkpatch.reporting.page.intervals import BINS_MAX, waves_of
+from bulkpatch.reporting.page.latency import latency
+from bulkpatch.reporting.page.shapes import LEFT, RIGHT, WIDTH, Chart, Label, Rect, nice
+from bulkpatch.reporting.page.shapes import Path as Line
+from bulkpatch.reporting.page.timeline import Timeline, timeline
 
 YEAR_US = 366 * 86_400 * SECOND_US
 

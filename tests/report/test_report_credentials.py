@@ -13,10 +13,10 @@ from report_fakes import SENT_AT_US, Blind, ListLedger, Watchful, outcome_row
 
 from bulkpatch.errors import Broken
 from bulkpatch.model import CredentialRow, RowState
-from bulkpatch.report import grouped, write_report
-from bulkpatch.report.columns import outcome_schema
-from bulkpatch.report.credentials import UNVERIFIED_MAX, credential_table, fall_back, verified, with_credentials
-from bulkpatch.report.failures import Cells
+from bulkpatch.reporting import grouped, write_report
+from bulkpatch.reporting.columns import outcome_schema
+from bulkpatch.reporting.credentials import UNVERIFIED_MAX, credential_table, fall_back, verified, with_credentials
+from bulkpatch.reporting.failures import Cells
 
 PASSWORD = "postgres.password_auth.password"
 S = RowState

@@ -16,8 +16,8 @@ from report_fakes import Blind, Watchful, header
 
 from bulkpatch.errors import Broken, Mismatch
 from bulkpatch.model import InputFile, RowState
-from bulkpatch.report.columns import FAILED, SEND
-from bulkpatch.report.failures import GONE, Cells, CellSource, write_failures
+from bulkpatch.reporting.columns import FAILED, SEND
+from bulkpatch.reporting.failures import GONE, Cells, CellSource, write_failures
 
 OURS = ["_bp_row", "_bp_state", "_bp_error_code", "_bp_error", "_bp_http_status", "_bp_attempts", "_bp_input"]
 

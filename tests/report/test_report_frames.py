@@ -14,8 +14,8 @@ from report_fakes import SENT_AT_US, ListLedger, outcome_row
 from bulkpatch.errors import LedgerFailed
 from bulkpatch.model import OutcomeRow, RowState
 from bulkpatch.prequel.facts import Facts, ModelFacts, encode_facts, parse_time
-from bulkpatch.report import Finality, finality, model_frames, outcome_frames
-from bulkpatch.report.frames import BATCH_ROWS
+from bulkpatch.reporting import Finality, finality, model_frames, outcome_frames
+from bulkpatch.reporting.frames import BATCH_ROWS
 
 INSTANT = pl.Datetime("us", "UTC")
 PROMISED = [

@@ -10,8 +10,8 @@ import pytest
 
 from bulkpatch.errors import InvalidInput
 from bulkpatch.model import RowState
-from bulkpatch.report.columns import FAILED, outcome_schema
-from bulkpatch.report.group import grouped
+from bulkpatch.reporting.columns import FAILED, outcome_schema
+from bulkpatch.reporting.group import grouped
 
 SCHEMA = outcome_schema(["customer", "state"])
 

@@ -19,14 +19,14 @@ from report_fakes import Blind, ListLedger, Watchful, outcome_row
 from bulkpatch.errors import Broken
 from bulkpatch.model import OutcomeRow, RowState
 from bulkpatch.prequel.facts import Facts, encode_facts
-from bulkpatch.report import ReportFiles, export, grouped, write_report
-from bulkpatch.report.failures import FILE
-from bulkpatch.report.group import scan
-from bulkpatch.report.page.facts import page_of, texts_of
-from bulkpatch.report.page.failures import ROWS_MAX, failed_rows
-from bulkpatch.report.page.render import render
-from bulkpatch.report.tables import GROUPS_MAX
-from bulkpatch.report.write import _write_page
+from bulkpatch.reporting import ReportFiles, export, grouped, write_report
+from bulkpatch.reporting.failures import FILE
+from bulkpatch.reporting.group import scan
+from bulkpatch.reporting.page.facts import page_of, texts_of
+from bulkpatch.reporting.page.failures import ROWS_MAX, failed_rows
+from bulkpatch.reporting.page.render import render
+from bulkpatch.reporting.tables import GROUPS_MAX
+from bulkpatch.reporting.write import _write_page
 
 ROOT = Path(__file__).parents[2]
 MEGABYTE = 1_000_000

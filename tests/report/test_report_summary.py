@@ -12,8 +12,8 @@ from report_fakes import SENT_AT_US, Blind, ListLedger, outcome_row
 
 from bulkpatch.model import Act, RowState, RunResult, Snapshot
 from bulkpatch.prequel.facts import Facts, encode_facts
-from bulkpatch.report import overview, write_report
-from bulkpatch.report.glance import ACTS_MAX, FAILURES_MAX, SAMPLES_MAX, VENDORS_MAX, verdict
+from bulkpatch.reporting import overview, write_report
+from bulkpatch.reporting.glance import ACTS_MAX, FAILURES_MAX, SAMPLES_MAX, VENDORS_MAX, verdict
 
 HOSTILE = (
     "` | <img src=x onerror=alert(1)> [a](http://evil.test) ![b](http://evil.test) https://evil.test www.evil.test "
@@ -201,5 +201,5 @@ def test_the_overview_is_json(tmp_path: Path) -> None:
     """One object that names its schema."""
     view = write_report(one(RowState.REJECTED), tmp_path, redactor=Blind()).overview
     assert json.loads(json.dumps(view, allow_nan=False)) == view
-    assert view["schema"] == "bulkpatch.report/1"
+    assert view["schema"] == "bulkpatch.reporting/1"
     assert view["first_sent_at"].endswith("Z")

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkpatch.report.inert import NOTHING, code_span, one_line
-from bulkpatch.report.tables import export
+from bulkpatch.reporting.inert import NOTHING, code_span, one_line
+from bulkpatch.reporting.tables import export
 
 FRAME = pl.DataFrame(
     {
@@ -31,7 +31,7 @@ def test_json_is_one_object_with_a_schema() -> None:
     """Values exact, times in RFC 3339, missing ones null."""
     document = json.loads(export(FRAME, "json"))
     assert list(document) == ["schema", "groups"]
-    assert document["schema"] == "bulkpatch.report/1"
+    assert document["schema"] == "bulkpatch.reporting/1"
     assert document["groups"][0] == {
         "label_customer": "=1+1",
         "count": 1,

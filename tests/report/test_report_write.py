@@ -21,8 +21,8 @@ from report_fakes import Blind, ListLedger, Watchful, outcome_row
 from bulkpatch.errors import Broken, LedgerFailed
 from bulkpatch.model import OutcomeRow, RowState
 from bulkpatch.prequel.facts import Facts, ModelFacts, encode_facts
-from bulkpatch.report import ReportFiles, write_report
-from bulkpatch.report.columns import FAILED, MODELS, outcome_schema
+from bulkpatch.reporting import ReportFiles, write_report
+from bulkpatch.reporting.columns import FAILED, MODELS, outcome_schema
 
 NAMES = ["failures.csv", "models.parquet", "outcomes.parquet", "report.html", "summary.md"]
 LARGE_ROWS = 1_000_000

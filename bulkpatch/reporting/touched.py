@@ -11,9 +11,9 @@ import polars as pl
 
 from bulkpatch.model import RowState
 from bulkpatch.ports import ReadLedger
-from bulkpatch.report.frames import Finality, outcome_frames
-from bulkpatch.report.group import readable, scan
-from bulkpatch.report.write import OUTCOMES
+from bulkpatch.reporting.frames import Finality, outcome_frames
+from bulkpatch.reporting.group import readable, scan
+from bulkpatch.reporting.write import OUTCOMES
 
 CHANGED: Final = frozenset({RowState.ACCEPTED, RowState.VERIFIED, RowState.UNVERIFIED, RowState.UNKNOWN})
 """The states of rows whose destination was changed, or may have been."""

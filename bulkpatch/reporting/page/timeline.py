@@ -9,7 +9,7 @@ from typing import Any, Final
 import polars as pl
 
 from bulkpatch.ports import ReadLedger
-from bulkpatch.report.page.intervals import (
+from bulkpatch.reporting.page.intervals import (
     DAY_US,
     SECOND_US,
     WIDTHS_S,
@@ -23,7 +23,7 @@ from bulkpatch.report.page.intervals import (
     when,
     window_of,
 )
-from bulkpatch.report.page.shapes import (
+from bulkpatch.reporting.page.shapes import (
     LEFT,
     RIGHT,
     WIDTH,

@@ -13,8 +13,8 @@ import polars as pl
 from bulkpatch.errors import InvalidInput, Mismatch
 from bulkpatch.model import RunHeader
 from bulkpatch.ports import Redactor
-from bulkpatch.report.columns import FAILED
-from bulkpatch.report.inert import csv_line, no_formula, refuse_secrets
+from bulkpatch.reporting.columns import FAILED
+from bulkpatch.reporting.inert import csv_line, no_formula, refuse_secrets
 
 Cells: TypeAlias = tuple[Sequence[str], Iterator[tuple[int, Sequence[str]]]]
 """The input's column names, and its rows in order: row number and the text of each cell."""

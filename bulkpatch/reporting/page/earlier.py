@@ -10,10 +10,10 @@ from typing import Any, Final
 import polars as pl
 
 from bulkpatch.errors import InvalidInput
-from bulkpatch.report.columns import DONE, FAILED
-from bulkpatch.report.group import once, readable, scan
-from bulkpatch.report.inert import NOTHING
-from bulkpatch.report.page.shapes import Table
+from bulkpatch.reporting.columns import DONE, FAILED
+from bulkpatch.reporting.group import once, readable, scan
+from bulkpatch.reporting.inert import NOTHING
+from bulkpatch.reporting.page.shapes import Table
 
 _OUTCOMES: Final = "outcomes.parquet"
 

@@ -14,7 +14,7 @@ from bulkpatch.errors import LedgerFailed
 from bulkpatch.model import OutcomeRow, RowState, RunHeader
 from bulkpatch.ports import ReadLedger
 from bulkpatch.prequel.replies import Facts, decode_facts, parse_time
-from bulkpatch.report.columns import INSTANT, LABEL_PREFIX, MODELS, REPLY, SEND, outcome_schema
+from bulkpatch.reporting.columns import INSTANT, LABEL_PREFIX, MODELS, REPLY, SEND, outcome_schema
 
 BATCH_ROWS: Final = 10_000
 """Rows held at once. With 100 models each, their decoded facts take about 0.5 GB; smaller batches cost time."""

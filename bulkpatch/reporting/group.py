@@ -12,8 +12,8 @@ import polars as pl
 
 from bulkpatch.errors import InvalidInput, Problem
 from bulkpatch.model import RowState
-from bulkpatch.report.columns import FAILED, LABEL_PREFIX
-from bulkpatch.report.inert import one_line
+from bulkpatch.reporting.columns import FAILED, LABEL_PREFIX
+from bulkpatch.reporting.inert import one_line
 
 MOVED: Final = ("rows_transferred", "delta_rows_transferred", "volume_transferred_in_mb")
 """What a transfer moved."""

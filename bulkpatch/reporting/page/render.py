@@ -11,10 +11,10 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bulkpatch.report.glance import rfc3339
-from bulkpatch.report.inert import NOTHING, one_line
-from bulkpatch.report.page.facts import Page
-from bulkpatch.report.page.shapes import Kind, Table
+from bulkpatch.reporting.glance import rfc3339
+from bulkpatch.reporting.inert import NOTHING, one_line
+from bulkpatch.reporting.page.facts import Page
+from bulkpatch.reporting.page.shapes import Kind, Table
 
 TEXT_CHARS_MAX: Final = 4_200
 """Characters of one text: a command may hold a path of 4,096 bytes."""
@@ -23,7 +23,7 @@ CELL_CHARS_MAX: Final = 300
 
 _DAY_S: Final = 86_400
 _HOUR_S: Final = 3600
-_PACKAGE: Final = "bulkpatch.report.page"
+_PACKAGE: Final = "bulkpatch.reporting.page"
 
 
 def render(page: Page) -> str:

@@ -11,10 +11,10 @@ from typing import Any, Final, Literal, TypeAlias, assert_never
 import polars as pl
 
 from bulkpatch.model import RowState
-from bulkpatch.report.inert import code_span, csv_line, no_formula, one_line
-from bulkpatch.report.page.shapes import Kind, Table
+from bulkpatch.reporting.inert import code_span, csv_line, no_formula, one_line
+from bulkpatch.reporting.page.shapes import Kind, Table
 
-SCHEMA_ID: Final = "bulkpatch.report/1"
+SCHEMA_ID: Final = "bulkpatch.reporting/1"
 Form: TypeAlias = Literal["text", "json", "csv", "html", "parquet", "md"]
 
 GROUPS_MAX: Final = 5_000
@@ -33,7 +33,7 @@ _KINDS: Final[Mapping[str, Kind]] = {
 def export(frame: pl.DataFrame, form: Form) -> str | bytes:
     """``frame`` in one of the forms; bytes for Parquet, else text that ends with a line end.
 
-    JSON is one object, ``{"schema": "bulkpatch.report/1", "groups": [{column: value}, …]}``, times as RFC 3339.
+    JSON is one object, ``{"schema": "bulkpatch.reporting/1", "groups": [{column: value}, …]}``, times as RFC 3339.
     CSV cells that a spreadsheet would run are neutralised. HTML is a whole document, of at most ``GROUPS_MAX`` groups.
     It, text and Markdown leave out states that no row has, and round to four decimals.
     """
@@ -48,7 +48,7 @@ def export(frame: pl.DataFrame, form: Form) -> str | bytes:
         case "csv":
             return "".join(map(csv_line, [[no_formula(name) for name in frame.columns], *_csv_rows(frame)]))
         case "html":
-            from bulkpatch.report.page.render import render_table  # noqa: PLC0415  (Jinja, for those who want HTML)
+            from bulkpatch.reporting.page.render import render_table  # noqa: PLC0415  (Jinja, for those who want HTML)
 
             return render_table(_page_table(_shown(frame)), title="Outcomes by group")
         case "md":

@@ -12,16 +12,16 @@ import polars as pl
 from bulkpatch.errors import Broken
 from bulkpatch.model import RowState, RunResult
 from bulkpatch.ports import ReadLedger, Redactor
-from bulkpatch.report.columns import MODELS, outcome_schema
-from bulkpatch.report.credentials import COLUMNS, credential_frames, credential_view
-from bulkpatch.report.failures import FILE, CellSource, write_failures
-from bulkpatch.report.files import disk_faults, publish, workspace
-from bulkpatch.report.frames import Finality, finality, report_frames
-from bulkpatch.report.glance import overview
-from bulkpatch.report.group import scan
-from bulkpatch.report.inert import refuse_secrets
-from bulkpatch.report.page.facts import Page, page_of, texts_of
-from bulkpatch.report.summary import summary
+from bulkpatch.reporting.columns import MODELS, outcome_schema
+from bulkpatch.reporting.credentials import COLUMNS, credential_frames, credential_view
+from bulkpatch.reporting.failures import FILE, CellSource, write_failures
+from bulkpatch.reporting.files import disk_faults, publish, workspace
+from bulkpatch.reporting.frames import Finality, finality, report_frames
+from bulkpatch.reporting.glance import overview
+from bulkpatch.reporting.group import scan
+from bulkpatch.reporting.inert import refuse_secrets
+from bulkpatch.reporting.page.facts import Page, page_of, texts_of
+from bulkpatch.reporting.summary import summary
 
 OUTCOMES: Final = "outcomes.parquet"
 MODELS_FILE: Final = "models.parquet"
@@ -92,7 +92,7 @@ def write_report(  # noqa: PLR0913  (the seams that its one caller wires)
 
 def _write_page(path: Path, page: Page, redactor: Redactor) -> None:
     """Both are searched for secrets: the page's texts as they are, and the document, in which they stand escaped."""
-    from bulkpatch.report.page.render import render  # noqa: PLC0415  (Jinja, for those who get as far as a report)
+    from bulkpatch.reporting.page.render import render  # noqa: PLC0415  (Jinja, for those who get as far as a report)
 
     document = render(page)
     refuse_secrets(redactor, texts_of(page), PAGE)

@@ -12,8 +12,8 @@ import polars as pl
 
 from bulkpatch.core.quantities import parse_rate
 from bulkpatch.model import Act, Beat, RowState
-from bulkpatch.report.columns import DONE, FAILED
-from bulkpatch.report.page.shapes import LEFT, RIGHT, WIDTH
+from bulkpatch.reporting.columns import DONE, FAILED
+from bulkpatch.reporting.page.shapes import LEFT, RIGHT, WIDTH
 
 BINS_MAX: Final = 96
 """Intervals of a timeline: a bar is then some ten units wide, and its table can still be read."""

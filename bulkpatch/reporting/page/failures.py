@@ -8,9 +8,9 @@ import polars as pl
 
 from bulkpatch.errors import CODES
 from bulkpatch.model import RowState
-from bulkpatch.report.columns import FAILED, LABEL_PREFIX
-from bulkpatch.report.glance import failure_kinds
-from bulkpatch.report.page.shapes import Kind, Table
+from bulkpatch.reporting.columns import FAILED, LABEL_PREFIX
+from bulkpatch.reporting.glance import failure_kinds
+from bulkpatch.reporting.page.shapes import Kind, Table
 
 KINDS_MAX: Final = 40
 """Causes that are listed, the most frequent first; `report --by error_code` counts all."""

@@ -16,10 +16,10 @@ from bulkpatch.errors import InvalidInput, Mismatch
 from bulkpatch.model import CredentialRow, RowState
 from bulkpatch.ports import ReadLedger
 from bulkpatch.prequel.catalogue import catalogue
-from bulkpatch.report.columns import LABEL_PREFIX
-from bulkpatch.report.failures import CellSource
-from bulkpatch.report.frames import BATCH_ROWS
-from bulkpatch.report.group import readable, scan
+from bulkpatch.reporting.columns import LABEL_PREFIX
+from bulkpatch.reporting.failures import CellSource
+from bulkpatch.reporting.frames import BATCH_ROWS
+from bulkpatch.reporting.group import readable, scan
 
 COLUMNS: Final[dict[str, pl.DataType]] = {"row": pl.Int64(), "credential": pl.String(), "version": pl.String()}
 GROUPS_MAX: Final = 30

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import polars as pl
 
-from bulkpatch.report.columns import LABEL_PREFIX
-from bulkpatch.report.group import MOVED, total
-from bulkpatch.report.page.shapes import Kind, Table
+from bulkpatch.reporting.columns import LABEL_PREFIX
+from bulkpatch.reporting.group import MOVED, total
+from bulkpatch.reporting.page.shapes import Kind, Table
 
 LABELS_MAX: Final = 4
 """Labels by which transfers are grouped."""

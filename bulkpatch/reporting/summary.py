@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from bulkpatch.model import RunResult
-from bulkpatch.report.advice import Step, next_steps, why_stopped
-from bulkpatch.report.glance import FIELDS_MAX
-from bulkpatch.report.inert import NOTHING, code_span
-from bulkpatch.report.tables import markdown_cell, markdown_table
+from bulkpatch.reporting.advice import Step, next_steps, why_stopped
+from bulkpatch.reporting.glance import FIELDS_MAX
+from bulkpatch.reporting.inert import NOTHING, code_span
+from bulkpatch.reporting.tables import markdown_cell, markdown_table
 
 INPUTS_MAX: Final = 5
 """Input files that are named; the hash covers all."""

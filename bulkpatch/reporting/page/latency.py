@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from bulkpatch.report.page.shapes import (
+from bulkpatch.reporting.page.shapes import (
     LEFT,
     RIGHT,
     WIDTH,

@@ -13,17 +13,17 @@ import polars as pl
 from bulkpatch.errors import CODES
 from bulkpatch.model import RowState, RunResult
 from bulkpatch.ports import ReadLedger
-from bulkpatch.report.advice import Step, next_steps, why_stopped
-from bulkpatch.report.columns import DONE, FAILED
-from bulkpatch.report.glance import FIELDS_MAX
-from bulkpatch.report.group import once
-from bulkpatch.report.page.earlier import Comparison, comparison
-from bulkpatch.report.page.failures import causes, failed_rows, unknown_rows
-from bulkpatch.report.page.intervals import waves_of
-from bulkpatch.report.page.latency import by_vendor, latency
-from bulkpatch.report.page.shapes import Chart, Table
-from bulkpatch.report.page.timeline import Timeline, timeline
-from bulkpatch.report.page.transfers import transfers
+from bulkpatch.reporting.advice import Step, next_steps, why_stopped
+from bulkpatch.reporting.columns import DONE, FAILED
+from bulkpatch.reporting.glance import FIELDS_MAX
+from bulkpatch.reporting.group import once
+from bulkpatch.reporting.page.earlier import Comparison, comparison
+from bulkpatch.reporting.page.failures import causes, failed_rows, unknown_rows
+from bulkpatch.reporting.page.intervals import waves_of
+from bulkpatch.reporting.page.latency import by_vendor, latency
+from bulkpatch.reporting.page.shapes import Chart, Table
+from bulkpatch.reporting.page.timeline import Timeline, timeline
+from bulkpatch.reporting.page.transfers import transfers
 
 ATTEMPTS_MAX: Final = 12
 """Numbers of attempts that are told apart; `attempts` of a job are seldom more."""

@@ -12,9 +12,9 @@ import polars as pl
 
 from bulkpatch.model import Act, RowState, RunHeader
 from bulkpatch.ports import ReadLedger
-from bulkpatch.report.columns import DONE, FAILED
-from bulkpatch.report.group import MOVED, once, readable, scan, total
-from bulkpatch.report.tables import SCHEMA_ID
+from bulkpatch.reporting.columns import DONE, FAILED
+from bulkpatch.reporting.group import MOVED, once, readable, scan, total
+from bulkpatch.reporting.tables import SCHEMA_ID
 
 FAILURES_MAX: Final = 10
 """Kinds of failure that are listed; with more, the rest is told as a number, and the outcomes have them all."""
