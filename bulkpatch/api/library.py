@@ -67,9 +67,10 @@ class How(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class _Teller:
-    """The port ``Observer`` as a function."""
+    """The port ``Observer`` as a function, which is told of every request and row."""
 
     tell: OnEvent
+    every_request: bool = True
 
     def notify(self, event: Event) -> None:
         self.tell(event)

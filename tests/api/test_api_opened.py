@@ -64,32 +64,32 @@ def test_a_job_that_says_wrongly_how_rows_are_read_is_told_alone(tmp_path: Path,
 
 
 def test_sound_rows_add_nothing_to_the_flaws_of_their_job(tmp_path: Path) -> None:
-    """Also where the key is missing, or what the job asks for is not built."""
+    """Also where the key is missing, or a file that the job names."""
     bench = Bench(tmp_path)
     job = bench.job([{"destination_id": "id-a", "is_enabled": True}], URL)
     text = job.read_text()
     job.write_text(text.replace('"1000/s"', '"quick"'))
     assert [one.code for one in problems_of(bench, job)] == ["BP106"]
-    job.write_text(text.replace('"1000/s"', '"1/s"\ntransport = "curl"'))
-    assert [one.code for one in problems_of(bench, job)] == ["BP115"]
+    job.write_text(text.replace("[api]", '[api]\nca_file = "missing.pem"'))
+    assert [one.code for one in problems_of(bench, job)] == ["BP105"]
     job.write_text(text)
     assert [one.code for one in problems_of(Bench(tmp_path, environ={}), job, run=True)] == ["BP302"]
 
 
 @pytest.mark.parametrize(
-    ("environ", "transport", "code"),
+    ("environ", "more", "code"),
     [
-        ({}, "httpx", "BP302"),
-        ({"PREQUEL_API_KEY": "two words"}, "httpx", "BP304"),
-        ({"PREQUEL_API_KEY": KEY}, "curl", "BP115"),
+        ({}, "", "BP302"),
+        ({"PREQUEL_API_KEY": "two words"}, "", "BP304"),
+        ({"PREQUEL_API_KEY": KEY}, 'ca_file = "missing.pem"', "BP105"),
     ],
 )
-def test_a_key_or_a_transport_that_does_not_serve_hides_no_flaw_of_the_rows(
-    tmp_path: Path, environ: dict[str, str], transport: str, code: str
+def test_a_key_or_a_file_that_does_not_serve_hides_no_flaw_of_the_rows(
+    tmp_path: Path, environ: dict[str, str], more: str, code: str
 ) -> None:
     bench = Bench(tmp_path, environ=environ)
     job = bench.job(ROWS, URL)
-    job.write_text(job.read_text().replace("[send]", f'[send]\ntransport = "{transport}"'))
+    job.write_text(job.read_text().replace("[api]", f"[api]\n{more}"))
     assert [one.code for one in problems_of(bench, job, run=True)] == [code, *OF_ROWS]
 
 

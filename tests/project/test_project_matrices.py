@@ -33,11 +33,11 @@ FAULTS_ELSEWHERE = {
     43: ("test_a_newer_ledger_is_refused_untouched", "test_an_older_ledger_opens_with_all_it_held"),
     44: ("test_a_path_lies_on_the_nearest_and_last_mount", "test_a_report_folder_that_cannot_be_used_is_named"),
     45: ("test_the_second_process_leaves_at_once", "test_two_resumes_at_once"),
-    46: ("test_a_cut_keeps_seven_tenths_and_wins_back_a_hundredth_of_the_limit_a_second",),
+    46: ("test_many_throttles_slow_down_once_an_event",),
     47: ("test_kill_9_frees_the_lock",),
     48: ("test_an_edited_input_is_told_row_by_row_and_refused", "test_6_for_any_edit"),
     52: ("test_a_store_that_fails_under_way", "test_any_mistake"),
-    55: ("test_a_date_is_taken_against_the_answers_own_date", "test_fault_23_a_throttle_pauses_every_row"),
+    55: ("test_a_date_is_taken_against_the_answers_own_date", "test_fault_23_a_throttle_makes_its_row_wait"),
     56: ("test_a_reader_sees_the_old_file_or_the_new_one",),
 }
 FAULTS_WITHOUT = {

@@ -112,8 +112,10 @@ def test_a_package_does_not_take_the_place_of_an_extra(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scheme", [scheme for scheme in EXTRAS if scheme != "op"])
 def test_a_scheme_of_an_extra_names_the_extra(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without its SDK the message says what to install."""
-    for package in SDKS[scheme]:
-        monkeypatch.setitem(sys.modules, package.partition(".")[0], None)
+    for family in {package.partition(".")[0] for package in SDKS[scheme]}:
+        for name in [name for name in sys.modules if name.partition(".")[0] == family]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setitem(sys.modules, family, None)
     has_sdk.cache_clear()
     problem = check_form(f"{scheme}:some/place")
     has_sdk.cache_clear()
