@@ -99,7 +99,7 @@ class CurlTransport:
         if self._leaving:
             if self._tls:
                 for slot in self._leaving:
-                    slot.distrust_what_came()
+                    slot.turn_away_what_was_there()
             self._leaving[:] = [slot for slot in self._leaving if not slot.left()]
         for easy, code, words in ended:
             slot = self._under_way[easy]
@@ -117,7 +117,7 @@ class CurlTransport:
             return self._free.pop()
         if len(self._slots) >= self._concurrency:
             raise Broken("BP901", f"more than {self._concurrency} requests in flight")
-        slot = CurlSlot(self._easy(), self._clock, self._host, self._multi, self._leaving)
+        slot = CurlSlot(self._easy(), self._clock, self._host, self._multi, self._leaving, tls=self._tls)
         self._slots.append(slot)
         return slot
 
