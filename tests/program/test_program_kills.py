@@ -51,14 +51,14 @@ def killed(bench: Bench, fleet: Fleet, child: Child, after_s: float, *, from_fir
 
 
 def check_sweep(  # noqa: PLR0913  (what a sweep is made of)
-    bench: Bench, *, seed: int, kills: int, faults: str, rows: int = 90, rate: int = 100
+    bench: Bench, *, seed: int, kills: int, faults: str, rows: int = 90, rate: int = 100, transport: str = "httpx"
 ) -> None:
     """Run, kill, resume, kill, … until it is done, then hold ledger and report against the server."""
     chance = random.Random(seed)  # noqa: S311  (a fixed seed)
     fleet = fleet_of(rows, seed=seed)
     story: list[Kill] = []
     with serving(fleet, faults, latency_s=LATENCY_S) as server:
-        job = bench.renaming(fleet, server.url, rate=f"{rate}/s")
+        job = bench.renaming(fleet, server.url, rate=f"{rate}/s", transport=transport)
         arguments: tuple[str | Path, ...] = ("run", job, "--yes")
         lasts_s = 1.2 * rows / rate / (kills + 1)
         for _ in range(kills):
@@ -99,6 +99,12 @@ def check_story(fleet: Fleet, story: list[Kill], last: Ledger) -> None:
 def test_every_row_is_accepted_once_over_across_kills(bench: Bench, faults: str) -> None:
     """Three kills at moments that a seed chooses, over a good API and a shaky one."""
     check_sweep(bench, seed=11, kills=3, faults=faults)
+
+
+@pytest.mark.proves("G2")
+def test_every_row_is_accepted_once_over_across_kills_with_curl(bench: Bench) -> None:
+    """The same over libcurl, whose own retries would show as rows that were applied twice without a reason."""
+    check_sweep(bench, seed=12, kills=3, faults=SHAKY, transport="curl")
 
 
 @pytest.mark.long
