@@ -42,8 +42,8 @@ _SOCKETS: Final = {
     errno.ECONNREFUSED: FaultKind.REFUSED,
     errno.ETIMEDOUT: FaultKind.CONNECT_TIMEOUT,
 }
-_WORDS: Final = {"chunk hex-length": FaultKind.PROTOCOL, "Too large response headers": FaultKind.TOO_LARGE}
-"""What libcurl says of a chunk that is none, and of heads without end: its code is that of a broken connection."""
+_RECEIVED: Final = {"chunk hex-length": FaultKind.PROTOCOL, "response headers": FaultKind.TOO_LARGE}
+"""What libcurl says of a chunk that is none, and of heads without end; its code is that of a broken connection."""
 _OLD_TLS: Final = ("alert protocol version", "unsupported protocol")
 """OpenSSL's words for a peer that has nothing newer than TLS 1.1: like a wrong certificate, it does not pass."""
 _NAMES: Final = {getattr(pycurl, name): name[2:] for name in dir(pycurl) if name.startswith("E_")}
@@ -52,8 +52,10 @@ _NAMES: Final = {getattr(pycurl, name): name[2:] for name in dir(pycurl) if name
 def classify(code: int, words: str, *, started: bool, os_errno: int) -> FaultKind:
     """The kind of fault; ``os_errno`` is 0 if there was none. ``words`` are libcurl's, looked into and never shown."""
     if started:
-        said = (kind for part, kind in _WORDS.items() if code == pycurl.E_RECV_ERROR and part in words)
-        return next(said, _AFTER.get(code, FaultKind.UNCLASSIFIED))
+        kind = _AFTER.get(code, FaultKind.UNCLASSIFIED)
+        if code == pycurl.E_RECV_ERROR:
+            return next((told for said, told in _RECEIVED.items() if said in words), kind)
+        return kind
     if code == pycurl.E_SSL_CONNECT_ERROR and any(said in words for said in _OLD_TLS):
         return FaultKind.TLS_IDENTITY
     if code == pycurl.E_COULDNT_CONNECT:
