@@ -13,9 +13,11 @@ from bulkpatch.api.options import Options
 from bulkpatch.api.session import cells_of
 from bulkpatch.engine.asking import ControlAct, ControlReply, ControlRequest, ask
 from bulkpatch.errors import InvalidInput, Mismatch
+from bulkpatch.ledger.aside import counts_aside
 from bulkpatch.ledger.folder import resolve_run
 from bulkpatch.ledger.lock import RunLock, read_holder
 from bulkpatch.ledger.opening import open_ledger
+from bulkpatch.model import RowState
 from bulkpatch.reporting.credentials import Credentials, credential_table
 from bulkpatch.reporting.write import ReportFiles, write_report
 from bulkpatch.secrets.redaction import LiveRedactor
@@ -61,7 +63,7 @@ def credentials(run_name: str, options: Options) -> Credentials:
 
 
 def status(run_name: str, report_dir: Path) -> dict[str, Any]:
-    """Where a run stands: its ``run.json``, and who works on it now. Never touches the ledger."""
+    """Where a run stands: its ``run.json``, and who works on it now; after a crash what its ledger holds, untouched."""
     folder = resolve_run(report_dir, run_name)
     holder = read_holder(folder)
     try:
@@ -71,6 +73,9 @@ def status(run_name: str, report_dir: Path) -> dict[str, Any]:
     if stands.get("state") == "running" and holder is None:
         stands["state"] = "ended without a word"
         stands["reason"] = f"its process is gone; resume it: bulkpatch resume {folder.name}"
+        counts = counts_aside(folder)
+        if counts is not None and read_holder(folder) is None:
+            stands["counts"] = {state.value: n for state, n in counts.items() if n and state is not RowState.PENDING}
     stands["holder"] = f"process {holder.pid} on {holder.host}" if holder else None
     stands["live"] = _live(folder) if holder else None
     stands["folder"] = str(folder)

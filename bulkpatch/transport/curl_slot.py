@@ -24,8 +24,8 @@ from bulkpatch.transport.rules import (
 
 _ENCODING: Final = "content-encoding"
 ANSWER_US_MIN: Final = 10
-"""Microseconds in which no server answers: what was there before is read in 2 to 5; the fastest on loopback takes 10
-to 100. A stray one that comes to be read later is told by the id in its body."""
+"""Microseconds in which no server answers over a network: what lay there before is read in 2 to 5. On loopback the
+fastest answers take 7, so one in thousands is doubted there; a stray one read later is told by the id in its body."""
 _BEGUN, _ENDED = "a status line", "an empty line"
 _LINES_HELD: Final = 1024
 """Header lines whose meaning is held: an API says the same again and again, with a date that changes by the second."""
