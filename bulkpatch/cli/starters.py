@@ -15,7 +15,10 @@ class Starter:
     rows: str
 
 
-_HEAD = """[job]
+SCHEMA = "job.schema.json"
+"""The file beside a job by which an editor completes keys and names mistakes."""
+_HEAD = """#:schema ./job.schema.json
+[job]
 name = "{name}"
 
 [input]

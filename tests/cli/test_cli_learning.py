@@ -61,6 +61,24 @@ def test_what_init_writes_passes_check(kind: str, tmp_path: Path, capsys: Captur
     assert "no errors" in capsys.readouterr().out
 
 
+def test_init_gives_editors_the_schema_of_this_version(tmp_path: Path) -> None:
+    """Named in the job's first line, and lying where that line says."""
+    assert run_command(["init", "toggle", "--name", "mine", "--folder", str(tmp_path)]) == 0
+    named = (tmp_path / "mine.toml").read_text().splitlines()[0].removeprefix("#:schema ")
+    assert json.loads((tmp_path / named).read_text())["title"]
+    assert run_command(["init", "toggle", "--name", "other", "--folder", str(tmp_path)]) == 0
+
+
+def test_the_schema_is_searched_by_words(capsys: Capture) -> None:
+    """In paths, values and descriptions, whatever their case; all words count."""
+    assert run_command(["schema", "--search", "PASSWORD postgres"]) == 0
+    found = capsys.readouterr().out.splitlines()
+    assert found
+    assert all("password" in line.lower() and "postgres" in line.lower() for line in found)
+    assert run_command(["schema", "--search", "no-such-thing"]) == 0
+    assert capsys.readouterr().err == "no field speaks of no-such-thing\n"
+
+
 def test_init_overwrites_nothing(tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "mine.csv").write_text("kept")
     assert run_command(["init", "toggle", "--name", "mine", "--folder", str(tmp_path)]) == 2

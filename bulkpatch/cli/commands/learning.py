@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,10 +12,10 @@ from cyclopts import Parameter
 
 from bulkpatch.cli.settings import ENVIRON, Common, settings_of
 from bulkpatch.cli.speaking import say, say_json, tell
-from bulkpatch.cli.starters import STARTERS
+from bulkpatch.cli.starters import SCHEMA, STARTERS
 from bulkpatch.errors import InvalidInput, Problem
 from bulkpatch.prequel.browse import describe
-from bulkpatch.prequel.catalogue import catalogue
+from bulkpatch.prequel.catalogue import Field, catalogue
 
 _COMMON = Common()
 Form = Literal["text", "json"]
@@ -23,6 +25,7 @@ Kind = Literal["rotate", "migrate", "toggle"]
 def schema(
     path: str | None = None,
     *,
+    search: Annotated[str, Parameter(help="Only what has these words in its path, values or description.")] = "",
     output: Annotated[Form, Parameter(alias="-o", help="Form of the result.")] = "text",
 ) -> int:
     """The API's fields: types, allowed values, which are secret.
@@ -37,6 +40,10 @@ def schema(
         near = catalogue().suggest(path or "")
         hint = f"Did you mean {near}?" if near else "See bulkpatch schema."
         raise InvalidInput([Problem(code="BP107", message=f"no field {path}", hint=hint)])
+    fields = [field for field in fields if _speaks_of(field, search.lower().split())]
+    if not fields:
+        tell(f"no field speaks of {search}")
+        return 0
     if output == "json":
         rows = [
             {
@@ -59,6 +66,11 @@ def schema(
         notes = "  ".join(part for part in (marks, values, field.description) if part)
         say(f"{field.path:<{widest}}  {field.type.value:<12}  {notes}".rstrip())
     return 0
+
+
+def _speaks_of(field: Field, words: Sequence[str]) -> bool:
+    text = " ".join((field.path, *field.enum, *field.known_values, field.description)).lower()
+    return all(word in text for word in words)
 
 
 def config(
@@ -95,7 +107,9 @@ def init(
     name: Annotated[str | None, Parameter(help="The job's name.")] = None,
     folder: Annotated[Path, Parameter(help="Where the files go.")] = Path("jobs"),
 ) -> int:
-    """Write a job and a sample input to start from; on a terminal, ask for what was not given. Nothing is overwritten.
+    """Write a job and a sample input to start from, and the schema by which editors complete the job's keys.
+
+    On a terminal it asks for what was not given. No job and no input is overwritten.
 
     Parameters
     ----------
@@ -114,6 +128,8 @@ def init(
         if path.exists():
             raise InvalidInput([Problem(code="BP125", message=f"{path} exists already", hint="Use another --name.")])
     folder.mkdir(parents=True, exist_ok=True)
+    schema_file = folder / SCHEMA  # the same for every job of the folder, and this version's
+    files[schema_file] = resources.files("bulkpatch.job").joinpath(SCHEMA).read_text("utf-8")
     for path, text in files.items():
         path.write_text(text, encoding="utf-8")
         say(f"wrote {path}")
