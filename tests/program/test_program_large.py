@@ -16,7 +16,7 @@ GROWTH_MAX = 1.2
 LOOK_S = 0.1
 
 
-def job_of(bench: Bench, url: str, rows: int) -> Path:
+def job_of(bench: Bench, url: str, rows: int, transport: str) -> Path:
     """A rename of every destination, faster than it can go."""
     names = pl.select(row=pl.int_range(rows)).select(
         destination_id=pl.format("d-{}", "row"), name=pl.format("Fleet {}", "row")
@@ -35,6 +35,7 @@ rate = "1000000/s"
 concurrency = 32
 timeout = "20s"
 attempts = 10
+transport = "{transport}"
 [guard]
 max_failed = "100%"
 """,
@@ -60,13 +61,15 @@ def watched(child: Child, target: Target) -> list[tuple[float, float]]:
 
 
 @pytest.mark.proves("G2", "G4", "G10", "G12")
-@pytest.mark.parametrize("rows", [5_000, pytest.param(1_000_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("rows", "transport"), [(5_000, "httpx"), pytest.param(1_000_000, "curl", marks=pytest.mark.long)]
+)
 def test_memory_is_flat_and_every_row_is_counted_once(
-    bench: Bench, rows: int, cases: Callable[[int], None], said: Callable[[str], None]
+    bench: Bench, rows: int, transport: str, cases: Callable[[int], None], said: Callable[[str], None]
 ) -> None:
     """All rows accepted, in input order; the server saw each as often as reported, and applied it."""
     with Target(rows) as target:
-        job = job_of(bench, target.url, rows)
+        job = job_of(bench, target.url, rows, transport)
         began_s = time.monotonic()
         child = bench.start("run", job, "--yes", "-q")
         seen = watched(child, target)
