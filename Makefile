@@ -5,7 +5,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 STAMP := .venv/.ready
-WORKERS ?= 2
+# More than cores: most tests wait for a program or a server, and the slow ones are many.
+WORKERS ?= 4
 
 setup: $(STAMP)
 
@@ -21,21 +22,21 @@ demo: setup
 	$(BIN)/bulkpatch demo
 
 test: setup
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 # Quick tier: what CI runs of the proofs. prove-all adds the sweeps of thousands.
 prove: setup
-	$(BIN)/python -m pytest -n $(WORKERS) --prove -m "proves and not long"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --prove -m "proves and not long"
 
 prove-all: setup
-	$(BIN)/python -m pytest -n $(WORKERS) --prove -m proves
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --prove -m proves
 
 # Breaks the product on purpose, once a mutant, and sees the tests of the broken guarantee fail.
 mutants: setup
 	$(BIN)/python tests/mutants/run.py --workers $(WORKERS)
 
 test-all: setup
-	$(BIN)/python -m pytest -n $(WORKERS) -m ""
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m ""
 
 # Servers that others wrote are installed first (apt-get as root, npm, PyPI); the tests skip what could not be had.
 judges: setup
@@ -43,7 +44,7 @@ judges: setup
 	$(BIN)/python -m pytest tests/judges -m ""
 
 cover: setup
-	$(BIN)/python -m pytest tests/core -n $(WORKERS) -q --cov=bulkpatch.core --cov-branch --cov-fail-under=100
+	$(BIN)/python -m pytest tests/core -n $(WORKERS) --dist worksteal -q --cov=bulkpatch.core --cov-branch --cov-fail-under=100
 
 lint: setup
 	$(BIN)/ruff format --check .
