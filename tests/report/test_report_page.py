@@ -301,7 +301,7 @@ def test_the_wheel_holds_the_templates(tmp_path: Path) -> None:
         capture_output=True,
     )
     (wheel,) = tmp_path.glob("*.whl")
-    templates = ROOT / "bulkpatch" / "report" / "page" / "templates"
+    templates = ROOT / "bulkpatch" / "reporting" / "page" / "templates"
     held = {name for name in zipfile.ZipFile(wheel).namelist() if "/page/templates/" in name}
     assert held == {path.relative_to(ROOT).as_posix() for path in templates.iterdir()}
 
