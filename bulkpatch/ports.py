@@ -151,11 +151,11 @@ class Ledger(ReadLedger, Protocol):
         """Every row that has a request of its own, ascending, in batches of at most ``batch``."""
         ...
 
-    def recent_sends(self, since_us: int, since_s: float) -> Sequence[tuple[int, float] | None]:
+    def recent_sends(self, since_us: int, since_s: float) -> Sequence[tuple[int, float, float] | None]:
         """Of each request that may have left since then, by the wall clock or the monotonic one: when it was answered.
 
-        Both times of the record, ascending: it left then or before. Last, None for those without an answer: they may
-        have left until the process ended.
+        Both times of the answer's record, ascending, by which it had left, and the monotonic one of its intent.
+        Last, None for those without an answer: they may have left until the process ended.
         """
         ...
 

@@ -36,20 +36,24 @@ def resumed_pace(rate: Rate, clock: Clock, ledger: Ledger) -> Pace:
     now_s, wall_us = clock.monotonic(), clock.wall_us()
     # An intent may have waited long for its turn: what it led to left when its answer came, or until now.
     sends = ledger.recent_sends(wall_us - round(rate.unit_s * 1e6), now_s - rate.unit_s)
-    ages_s = [0.0 if left is None else _age_s(now_s - left[1], (wall_us - left[0]) / 1e6) for left in sends]
+    ages_s = [0.0 if left is None else _age_s(now_s, wall_us, *left) for left in sends]
     history = [now_s - age_s for age_s in ages_s]
     pace = _pace(rate, clock, history=history, not_before_s=now_s + RESUME_HOLD_S)
     pace.speed.ramp(now_s)
     return pace
 
 
-def _age_s(by_monotonic_s: float, by_wall_s: float) -> float:
+def _age_s(now_s: float, wall_us: int, answered_us: int, answered_s: float, sent_s: float) -> float:
     """How long ago a request left, at the least.
 
     A wall clock may have been set meanwhile, on or back. The monotonic one may be another boot's, and then tells
-    nothing; that is noticed where the request is yet to leave by it, and else holds back for longer than need be.
+    nothing; that is noticed where even its intent is yet to come by it, and else holds back for longer than need be.
+    An answer that is yet to come means that the wall clock was set while it was waited for: then nothing is known.
     """
-    return max(0.0, by_wall_s if by_monotonic_s < 0 else min(by_monotonic_s, by_wall_s))
+    by_wall_s = (wall_us - answered_us) / 1e6
+    if sent_s > now_s:
+        return max(0.0, by_wall_s)
+    return max(0.0, min(now_s - answered_s, by_wall_s))
 
 
 def _pace(rate: Rate, clock: Clock, *, history: Sequence[float], not_before_s: float = float("-inf")) -> Pace:

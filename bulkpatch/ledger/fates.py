@@ -67,11 +67,13 @@ class Fate:
         taken_back = {setback.attempt for setback in self.setbacks.values() if setback.withdrawn}
         return [intent for intent in self.intents.values() if intent.attempt not in taken_back]
 
-    def answered_at(self, intent: Intent) -> tuple[int, float] | None:
-        """When the answer to ``intent`` was recorded, if it was; by the monotonic clock, since the intent."""
+    def answered_at(self, intent: Intent) -> tuple[int, float, float] | None:
+        """When the answer to ``intent`` was recorded, if it was, by both clocks, and the intent by one."""
         outcome = self.outcome if self.outcome is not None and self.outcome.attempt == intent.attempt else None
         answer = self.setbacks.get(intent.attempt) or self.passes.get(intent.attempt) or outcome
-        return None if answer is None else (answer.at_us, intent.at_s + (answer.at_us - intent.at_us) / 1e6)
+        if answer is None:
+            return None
+        return answer.at_us, intent.at_s + (answer.at_us - intent.at_us) / 1e6, intent.at_s
 
     def unanswered(self) -> Sequence[Intent]:
         """The intents of a row without outcome that have no answer on record."""

@@ -198,7 +198,7 @@ class MemoryLedger:
         facts = self._held
         return dict(Counter(facts.fate(row).state for row in facts.rows.values()))
 
-    def recent_sends(self, since_us: int, since_s: float) -> Sequence[tuple[int, float] | None]:
+    def recent_sends(self, since_us: int, since_s: float) -> Sequence[tuple[int, float, float] | None]:
         """See ports.Ledger."""
         left = [fate.answered_at(intent) for fate in self._held.fates.values() for intent in fate.sends()]
         answered = sorted(one for one in left if one is not None and (one[0] >= since_us or one[1] >= since_s))

@@ -136,11 +136,11 @@ class SqliteLedger:
         with disk_faults():
             return {RowState(state): number for state, number in self._db.execute(sql("counts"))}
 
-    def recent_sends(self, since_us: int, since_s: float) -> Sequence[tuple[int, float] | None]:
+    def recent_sends(self, since_us: int, since_s: float) -> Sequence[tuple[int, float, float] | None]:
         """See ports.Ledger."""
         with disk_faults():
             found = self._db.execute(sql("recent_sends"), {"since_us": since_us, "since_s": since_s})
-            return [None if at_us is None else (at_us, at_s) for at_us, at_s in found]
+            return [None if line[0] is None else line for line in found]
 
     def unanswered(self) -> Sequence[Intent]:
         """See ports.Ledger."""

@@ -156,3 +156,11 @@ def test_a_window_over_the_kill_holds_no_more_than_the_rate(rate: str) -> None:
     ordered = sorted(left_s)
     for first_s, last_s in zip(ordered, ordered[limit.count :], strict=False):
         assert last_s - first_s >= limit.unit_s
+
+
+@pytest.mark.proves("G5", "G16")
+def test_a_wall_clock_that_is_set_on_while_an_answer_is_waited_for_hides_no_request() -> None:
+    """Its answer is then yet to come by the monotonic clock, and long ago by the wall's: it may have left just now."""
+    ledger = left(intent(1, 100.0), answer(1, 7_310.0))
+    clock = Later(wall_s=14_530.0, now_s=120.0)
+    assert resumed_pace(PER_MINUTE, clock, ledger).pacer.ready_at(120.0) - 120.0 == pytest.approx(30.15, abs=0.01)

@@ -621,8 +621,8 @@ def test_recent_sends_are_those_that_left_since_then(book: Ledger) -> None:
 def test_recent_sends_go_by_either_clock(book: Ledger) -> None:
     """An answer's monotonic time is its intent's, and what passed by the wall clock since."""
     book.commit([intent(1, at_us=2_000_000, at_s=7.0), outcome(1, at_us=2_500_000)])
-    assert list(book.recent_sends(0, math.inf)) == [(2_500_000, 7.5)]
-    assert list(book.recent_sends(9_000_000, 7.5)) == [(2_500_000, 7.5)]
+    assert list(book.recent_sends(0, math.inf)) == [(2_500_000, 7.5, 7.0)]
+    assert list(book.recent_sends(9_000_000, 7.5)) == [(2_500_000, 7.5, 7.0)]
     assert list(book.recent_sends(9_000_000, 7.6)) == []
 
 

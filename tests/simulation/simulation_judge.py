@@ -209,8 +209,10 @@ class Judge:
                 self.blame("waves", now_s, f"row {row} of wave {wave} left before wave {earlier} had passed")
 
     def _judge_rate(self, now_s: float, entered_s: float) -> None:
-        held = [one for one in self._rates if one.at_s <= entered_s]
-        candidates = held[-2:] if entered_s - held[-1].at_s < INSTANT_S else held[-1:]
+        """A request may keep to any rate that was in force between its being let go and its leaving."""
+        before = [one for one in self._rates if one.at_s <= entered_s]
+        candidates = before[-2:] if entered_s - before[-1].at_s < INSTANT_S else before[-1:]
+        candidates += [one for one in self._rates if entered_s < one.at_s <= now_s]
         over = [words for one in candidates if (words := self._too_many(now_s, one))]
         if len(over) == len(candidates):
             self.blame("G5", now_s, over[-1])

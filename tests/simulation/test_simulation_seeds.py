@@ -79,6 +79,7 @@ def test_the_stories_are_about_what_they_should_be_about() -> None:
 
 FOUND = {
     263: "a resume made intents while those of the dead process were still open: more in doubt than concurrency",
+    8658: "a wall clock that was set on while an answer was waited for, and again, hid requests from a resume",
     523: "an intent that waits for its turn at a slow rate is older than its request: a resume made a window too full",
 }
 """Seeds that found a fault in the product, which is mended."""
