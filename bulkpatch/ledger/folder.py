@@ -21,17 +21,26 @@ _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs"
 
 
 def make_run_folder(report_dir: Path, job_name: str, at_us: int, suffix: str) -> Path:
-    """``<job>-<UTC time>-<suffix>`` below ``report_dir``, mode 0700. Raises ``InvalidInput`` (BP122, BP609)."""
-    moment = datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y%m%dT%H%M%SZ")
+    """``<job>-<UTC time>-<suffix>`` below ``report_dir``, mode 0700. Raises ``InvalidInput`` (BP122, BP609).
+
+    A second that another run has in its name is passed over: by the names it is told which run is the latest.
+    """
+    at_s = at_us // 1_000_000
     try:
         report_dir.mkdir(parents=True, exist_ok=True)
         _check_parent(report_dir)
+        while any(report_dir.glob(f"*-{(moment := _moment(at_s))}-*")):
+            at_s += 1
         folder = report_dir / f"{job_name}-{moment}-{suffix}"
         folder.mkdir(mode=0o700)
         folder.chmod(0o700)
     except OSError as error:
         raise _refused("BP122", f"{report_dir} cannot be used: {os.strerror(error.errno or 0)}") from None
     return folder
+
+
+def _moment(at_s: int) -> str:
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def _check_parent(report_dir: Path) -> None:

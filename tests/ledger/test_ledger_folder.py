@@ -56,13 +56,11 @@ def test_a_run_folder_is_named_for_job_and_second(tmp_path: Path) -> None:
 
 
 def test_a_run_folder_is_made_once(tmp_path: Path) -> None:
-    """The same name again is refused, and what is there stays."""
-    kept = make_run_folder(tmp_path, "job", AT_US, "ab12") / "kept"
-    kept.touch()
-    with pytest.raises(InvalidInput) as refused:
-        make_run_folder(tmp_path, "job", AT_US, "ab12")
-    assert refused.value.code == "BP122"
-    assert kept.exists()
+    """The same second and dice again make another name, and what is there stays."""
+    first = make_run_folder(tmp_path, "job", AT_US, "ab12")
+    (first / "kept").touch()
+    assert make_run_folder(tmp_path, "job", AT_US, "ab12") != first
+    assert (first / "kept").exists()
 
 
 def test_where_others_may_write_no_run_is_kept(tmp_path: Path) -> None:
@@ -251,3 +249,14 @@ def test_a_write_replaces_a_link_and_does_not_follow_it(tmp_path: Path) -> None:
 def test_a_write_into_no_folder_is_the_disks_fault(tmp_path: Path) -> None:
     with pytest.raises(LedgerFailed):
         write_private(tmp_path / "nowhere" / "run.json", b"")
+
+
+def test_of_runs_that_begin_in_one_second_the_last_is_the_latest(tmp_path: Path) -> None:
+    """Whatever their jobs are called and the dice say: a resume of the latest must not meet the one before."""
+    made = [
+        make_run_folder(tmp_path, job, AT_US, suffix) for job, suffix in (("z", "zzzz"), ("a", "aaaa"), ("m", "mmmm"))
+    ]
+    for folder in made:
+        (folder / "ledger.sqlite").touch()
+    assert list(list_runs(tmp_path)) == made
+    assert resolve_run(tmp_path, "latest") == made[-1]
