@@ -91,10 +91,10 @@ def test_random_kills(forks: Forks, tmp_path: Path, cases: Callable[[int], None]
 
 @pytest.mark.long
 @pytest.mark.proves("G2", "G1", "G4")
-@pytest.mark.parametrize("first", range(100, 320, 55))
+@pytest.mark.parametrize("first", range(100, 360, 65))
 def test_a_thousand_random_kills(forks: Forks, tmp_path: Path, first: int, cases: Callable[[int], None]) -> None:
     """A thousand, of which four in five strike a resume."""
-    struck = all_of(partial(killed, forks, tmp_path), range(first, first + 55))
+    struck = all_of(partial(killed, forks, tmp_path), range(first, first + 65))
     assert struck >= 250
     cases(struck)
 
