@@ -131,8 +131,7 @@ class SeedRow:
     credential: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingRow:
+class PendingRow(NamedTuple):
     """What the ledger knows of a row that is not settled.
 
     ``attempt`` is the number of the last intent (0: none). ``tried`` counts those that use up

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from bulkpatch.api.diffing import Differ, LiveView
 from bulkpatch.api.opened import Opened
 from bulkpatch.api.options import Options
 from bulkpatch.api.pacing import Pace
+from bulkpatch.core.lifecycle import OPEN
 from bulkpatch.engine.reading import Reader, Turns
 from bulkpatch.engine.survey import survey
 from bulkpatch.ledger.sightings import TemporarySightings
@@ -65,16 +67,16 @@ def look(fleet: Fleet, ledger: Ledger, source: Source, *, dry_run: bool) -> Live
     job, clock = fleet.opened.job, fleet.options.clock
     sightings = TemporarySightings()
     try:
-        paths: set[str] = set(job.expect)
-
-        def wanted(first: int, last: int) -> Sequence[int]:
-            return [row.row for row in ledger.pending_between(first, last)]
-
-        for batch in source.operations(wanted):
-            sightings.want(operation.destination_id for operation in batch)
-            fields = {path for operation in batch for path in operation.fields}
-            paths.update(fields, *map(selectors_of, fields))
+        for batch in ledger.identities():
+            sightings.want(one.destination_id for one in batch if one.state in OPEN)
+        fields = fleet.opened.rows.check().fields
+        paths = set(job.expect).union(fields, *map(selectors_of, fields))
         known, reads = asyncio.run(see(fleet, sightings, sorted(paths)))
+        if not known and not sightings.found and not dry_run:  # there is nothing to compare a row with
+            counts = ledger.counts()
+            return LiveView(
+                known=False, reads=reads, verdicts=Counter(unknowable=sum(counts.get(one, 0) for one in OPEN))
+            )
         differ = Differ(
             ledger,
             sightings,

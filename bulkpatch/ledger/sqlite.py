@@ -107,9 +107,8 @@ class SqliteLedger:
     def pending_between(self, first: int, last: int, *, wave: int | None = None) -> Sequence[PendingRow]:
         """See ports.Ledger."""
         with disk_faults():
-            cursor = self._db.execute(sql("pending_between"), {"first": first, "last": last, "wave": wave})
-            names = [column[0] for column in cursor.description]
-            return [_typed(PendingRow, dict(zip(names, line, strict=True))) for line in cursor]
+            lines = self._db.execute(sql("pending_between"), {"first": first, "last": last, "wave": wave})
+            return [_pending(line) for line in lines]
 
     def sights_between(self, first: int, last: int) -> Mapping[int, Sight]:
         """See ports.Ledger."""
@@ -274,12 +273,22 @@ _CASTS: Mapping[str, Callable[[Any], Any]] = {
 
 
 def _record(kind: Callable[..., Any], line: Sequence[Any]) -> Any:
-    return _typed(kind, dict(zip(_COLUMNS[kind], line, strict=True)))  # type: ignore[index]
-
-
-def _typed(kind: Callable[..., Any], values: Mapping[str, Any]) -> Any:
+    values = dict(zip(_COLUMNS[kind], line, strict=True))  # type: ignore[index]
     cast = {name: _CASTS[name](values[name]) for name in values.keys() & _CASTS.keys()}
     return kind(**{**values, **cast})
+
+
+_PENDING_CASTS: Sequence[tuple[int, Callable[[Any], Any]]] = [
+    (at, _CASTS[name]) for at, name in enumerate(PendingRow._fields) if name in _CASTS
+]
+
+
+def _pending(line: Sequence[Any]) -> PendingRow:
+    """A line of ``pending_between``, whose columns stand as the fields do."""
+    values = list(line)
+    for at, cast in _PENDING_CASTS:
+        values[at] = cast(values[at])
+    return PendingRow._make(values)
 
 
 def header_of(connection: sqlite3.Connection) -> RunHeader:

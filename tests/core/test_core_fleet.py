@@ -7,7 +7,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -128,13 +128,13 @@ class FleetRun:
             one = self.known[record.row]
             match record:
                 case Intent():
-                    self.known[record.row] = replace(one, attempt=record.attempt, open=True, open_stage=record.stage)
+                    self.known[record.row] = one._replace(attempt=record.attempt, open=True, open_stage=record.stage)
                 case Setback():
                     doubted = one.doubted or (record.maybe_applied and record.stage is Stage.PATCH)
                     tried = one.tried + (record.counted and record.stage is not Stage.EXPECT)
-                    self.known[record.row] = replace(one, open=False, doubted=doubted, tried=tried)
+                    self.known[record.row] = one._replace(open=False, doubted=doubted, tried=tried)
                 case Passed():
-                    self.known[record.row] = replace(one, open=False, passed=record.stage, tried=0)
+                    self.known[record.row] = one._replace(open=False, passed=record.stage, tried=0)
                 case Outcome():
                     assert record.row not in self.settled, "settled twice"
                     self.settled[record.row] = record
