@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bulkpatch.api.gates import PluginGates
 from bulkpatch.api.looking import Fleet
 from bulkpatch.core.cutting import WaveCut, cut
 from bulkpatch.core.lifecycle import FAILED, NOT_TRIED
@@ -83,6 +84,7 @@ def waves_of(ledger: Ledger, job: Job, fleet: Fleet, executor: Executor, *, who:
         started=frozenset(_acts_of(ledger, STARTED)),
         who=who,
         watch=TransferWatch(ledger, fleet, executor),
+        decide=PluginGates(ledger.header(), fleet.opened.redactor),
     )
 
 

@@ -116,6 +116,13 @@ class SecretsSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSpec:
+    """``[report]``; ``writers`` are names of plugins."""
+
+    writers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HooksSpec:
     """``[hooks]``: words, to be split as a shell would, without one."""
 
@@ -151,6 +158,7 @@ class Job:
     verify: VerifySpec
     per_recipient: PerRecipient
     secrets: SecretsSpec
+    report: ReportSpec
     hooks: HooksSpec
     path: Path
     sha256: str
