@@ -83,6 +83,7 @@ class Plugin:
         A thread cannot be ended: whoever waits no longer leaves it behind, and it ends with the process.
         """
         future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()  # whoever waits no longer cannot cancel it under the thread's hands
 
         def work() -> None:
             try:
