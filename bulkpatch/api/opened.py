@@ -76,6 +76,7 @@ def open_job(
         folder=job.folder,
         exec_env=job.secrets.exec_env,
         allow_short=job.secrets.allow_short,
+        pin_versions=job.secrets.pin_versions,
         concurrency=job.limits.concurrency,
         redactor=redactor,
         clock=options.clock,

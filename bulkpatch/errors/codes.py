@@ -338,6 +338,12 @@ CODES: dict[str, Explanation] = {
         "No installed package provides this scheme.",
         "Use env: file: fd: exec:, or install the extra that brings it.",
     ),
+    "BP308": Explanation(
+        "The reference names no version",
+        "[secrets] pin_versions asks that every row's reference names the version that is sent, so that a store which"
+        " is written to meanwhile changes nothing.",
+        "End it with ?version=…, or take it from a store that has versions, or leave pin_versions out.",
+    ),
     # ── what the API or the network did ──────────────────────────────────────────────────────
     "BP401": Explanation(
         "The API refused the row",

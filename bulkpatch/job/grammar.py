@@ -231,6 +231,9 @@ class SecretsTable(Section):
     """How secrets are handled."""
 
     allow_short: bool = Field(default=False, description="true: take secrets under 6 bytes, which no leak check finds.")
+    pin_versions: bool = Field(
+        default=False, description="true: refuse references of rows that name no version, such as ?version=7."
+    )
     exec_env: Texts = Field(
         default=(), description="Environment variables that exec: commands get besides PATH, HOME, LANG."
     )

@@ -112,6 +112,7 @@ class SecretsSpec:
     """``[secrets]``."""
 
     allow_short: bool = False
+    pin_versions: bool = False
     exec_env: tuple[str, ...] = ()
 
 

@@ -359,7 +359,7 @@ jobs = st.fixed_dictionaries(
         "limits": _some(per_recipient=_some(in_flight=st.integers(1, 1000), unverified=counts)),
         "verify": _some(connection_test=st.sampled_from(["off", "both"]), deadline=durations, poll=durations),
         "report": _some(writers=st.lists(st.sampled_from(["tally", "a-b", "9"]), unique=True)),
-        "secrets": _some(allow_short=st.booleans(), exec_env=st.lists(words, max_size=2)),
+        "secrets": _some(allow_short=st.booleans(), pin_versions=st.booleans(), exec_env=st.lists(words, max_size=2)),
     },
 )
 
