@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
+from bulkpatch.errors import Broken
 from bulkpatch.model import Fault, FaultKind, Reply, Request, Result
 from bulkpatch.ports import Clock, Transport
 from bulkpatch.transport.rules import BODY_BYTES_MAX, DECIDING, host_of, sendable, unsendable
@@ -17,6 +19,8 @@ LATE_S: Final = 1.0
 CLOSE_S_MAX: Final = 5.0
 """Seconds that it has to close: nothing is under way any more."""
 DETAIL_CHARS_MAX: Final = 200
+_HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}", re.ASCII)
+"""Ours have left nothing else of a redirect."""
 _STATUSES: Final = range(100, 1000)
 
 
@@ -47,6 +51,8 @@ class HeldTransport:
             async with asyncio.timeout(timeout_s + LATE_S):
                 told = await self._inner.send(request, timeout_s=timeout_s, on_sent=left)
             result = _checked(told, left=bool(left_at_s))
+        except Broken:  # ours, inside of it: more in flight than there are places
+            raise
         except TimeoutError:
             result = _fault(FaultKind.TIMEOUT, "")
         except Exception as error:  # noqa: BLE001  (whatever another package raises: it may have sent all of it)
@@ -78,7 +84,7 @@ def _checked(told: object, *, left: bool) -> Result:
 def _deciding(headers: Mapping[str, str]) -> dict[str, str]:
     kept = {name.lower(): str(value) for name, value in headers.items() if name.lower().encode() in DECIDING}
     if "location" in kept:
-        kept["location"] = host_of(kept["location"], "")
+        kept["location"] = kept["location"] if _HOST.fullmatch(kept["location"]) else host_of(kept["location"], "")
     return kept
 
 
