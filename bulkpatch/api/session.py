@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from bulkpatch.api.afterwards import afterwards
 from bulkpatch.api.diffing import LiveView
 from bulkpatch.api.earlier import earlier_run
+from bulkpatch.api.gates import PluginGates
 from bulkpatch.api.leaving import leak_facts, refuse_leaks
 from bulkpatch.api.looking import Fleet, look
 from bulkpatch.api.opened import Opened, stages_of
@@ -202,7 +203,8 @@ async def _send(session: Session, observer: Observers) -> RunResult:
         guards=Guards(expect=opened.job.expect, drift=session.drift),
         window=window_of(opened.job.window),
     )
-    waves = waves_of(ledger, opened.job, session.fleet, executor, who=session.who)
+    gates = PluginGates(ledger.header(), opened.redactor)
+    waves = waves_of(ledger, opened.job, session.fleet, executor, who=session.who, decide=gates)
     engine = Engine(adapters, dispatcher, total=ledger.header().rows, waves=waves)
     kind = "resumed" if session.resumed else "started"
     ledger.commit([_act(session, kind, limits=str(session.limits.rate), **{OWNER: ledger.header().run_id})])
