@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bulkpatch.model import (
         AttemptSent,
         Event,
+        GateVerdict,
         Notice,
         Progressed,
         RowSetBack,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         RunEnded,
         RunResult,
         RunStarted,
+        WaveCounts,
     )
     from bulkpatch.reporting.write import ReportFiles
 
@@ -46,6 +48,7 @@ __all__ = [
     "AttemptSent",
     "BulkpatchError",
     "Event",
+    "GateVerdict",
     "How",
     "InvalidInput",
     "Job",
@@ -60,6 +63,7 @@ __all__ = [
     "RunEnded",
     "RunResult",
     "RunStarted",
+    "WaveCounts",
     "check",
     "load_job",
     "plan",
@@ -81,8 +85,8 @@ _HOMES = {
     "ReportFiles": "reporting.write",
     **dict.fromkeys(
         (
-            "AttemptSent", "Event", "Notice", "Progressed", "RowSetBack", "RowSettled", "RowState", "RunEnded",
-            "RunResult", "RunStarted",
+            "AttemptSent", "Event", "GateVerdict", "Notice", "Progressed", "RowSetBack", "RowSettled", "RowState",
+            "RunEnded", "RunResult", "RunStarted", "WaveCounts",
         ),
         "model",
     ),

@@ -236,6 +236,7 @@ class Gate:
     """What must hold before the next wave. Unset parts ask for nothing.
 
     ``transfers`` are waited for at most ``window_s``; of them, at most ``start_transfers`` are started by us.
+    ``plugin`` names a gate of another package, which has a say after them.
     """
 
     failed: Threshold | None = None
@@ -244,6 +245,33 @@ class Gate:
     transfers: float | None = None
     window_s: float = 7200.0
     start_transfers: int = 0
+    plugin: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveCounts:
+    """What a gate of another package is told once a wave is through: counts, no row and no secret.
+
+    ``tried`` and ``failed`` are of the wave, which has ``rows`` requests of its own; ``states`` counts the rows of the
+    whole run that have their outcome, by the words of ``RowState``.
+    """
+
+    run_id: str
+    job_name: str
+    wave: int
+    name: str | None
+    rows: int
+    tried: int
+    failed: int
+    states: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateVerdict:
+    """What it says to that: whether the next wave may begin, and why, in words for the operator."""
+
+    passes: bool
+    reason: str = ""
 
 
 # ── the wire ─────────────────────────────────────────────────────────────────────────────────
@@ -515,6 +543,7 @@ class RunHeader:
     parent: str | None = None
     plan: str | None = None
     key_class: str = ""
+    plugins: tuple[str, ...] = ()
 
 
 class Identity(NamedTuple):

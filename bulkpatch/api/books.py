@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from bulkpatch.ledger.lock import RunLock, read_holder
 from bulkpatch.ledger.opening import open_ledger
 from bulkpatch.model import RowState
 from bulkpatch.reporting.credentials import Credentials, credential_table
+from bulkpatch.reporting.others import write_others
 from bulkpatch.reporting.write import ReportFiles, write_report
 from bulkpatch.secrets.redaction import LiveRedactor
 
@@ -27,18 +29,19 @@ LIVE_S_MAX: Final = 1.0
 
 
 def rebuild_report(run_name: str, options: Options) -> ReportFiles:
-    """Write the report files again, from the ledger and the input."""
+    """Write the report files again, from the ledger and the input; other packages' writers add theirs anew."""
     folder = resolve_run(options.report_dir, run_name)
     with RunLock(folder):
         ledger = open_ledger(folder)
         try:
             try:
-                opened = open_job(Path(ledger.header().job_path), options, with_key=False)
+                opened = open_job(Path(ledger.header().job_path), options, with_key=False, with_plugins=False)
                 cells = cells_of(opened) if opened.rows.input_sha256 == ledger.header().input_sha256 else None
                 id_column, previous = opened.job.input.id, opened.job.input.previous
+                writers = opened.job.report.writers
             except InvalidInput:
-                cells, id_column, previous = None, "destination_id", {}
-            return write_report(
+                cells, id_column, previous, writers = None, "destination_id", {}, ()
+            files = write_report(
                 ledger,
                 folder,
                 redactor=LiveRedactor(),
@@ -49,6 +52,8 @@ def rebuild_report(run_name: str, options: Options) -> ReportFiles:
             )
         finally:
             ledger.close()
+        more = write_others(folder, writers, files.outcomes, files.overview)
+        return replace(files, notes=(*files.notes, *more))
 
 
 def credentials(run_name: str, options: Options) -> Credentials:

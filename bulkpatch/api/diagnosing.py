@@ -16,7 +16,9 @@ from bulkpatch.api.opened import FILES_BESIDES, FILES_OF_A_SLOT
 from bulkpatch.errors import BulkpatchError
 from bulkpatch.ledger.folder import make_run_folder, write_private
 from bulkpatch.ledger.opening import SQLITE_VERSION
+from bulkpatch.plugins import Group, contested, others
 from bulkpatch.ports import Clock
+from bulkpatch.transport.factory import TRANSPORTS
 from bulkpatch.transport.probe import Probe, probe
 
 DISK_BYTES_MIN: Final = 256 * 1024 * 1024
@@ -65,6 +67,7 @@ def diagnose(  # noqa: PLR0913  (what is looked at, each by name)
 ) -> Sequence[Finding]:
     """Look at all of it; a run folder is made and taken away again. ``online`` asks the API for its time, keyless."""
     found = [_versions(), *_folder(report_dir, clock), _open_files(concurrency, open_files_max), *_environment(environ)]
+    found += _plugins()
     if online:
         found += _reached(base_url, probe(base_url, clock=clock, ca_file=ca_file), clock)
     return found
@@ -114,6 +117,19 @@ def _environment(environ: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(name=given, level=level, words=words, fix="" if level == "ok" else f"unset {given}")
     if not set_here:
         yield Finding(name="environment", level="ok", words="nothing in it changes how this program works")
+
+
+def _plugins() -> Iterator[Finding]:
+    """What other packages bring; none of it is loaded by looking."""
+    for plugin in others():
+        if plugin.group is Group.TRANSPORTS and plugin.name in TRANSPORTS:
+            words, fix = f"{plugin}; not used: bulkpatch has one of this name", ""
+            yield Finding(name="plugin", level="warn", words=words, fix=fix)
+        elif plugin.rivals:
+            fix = "Uninstall all but one, or leave it out of your jobs: none of them is asked."
+            yield Finding(name="plugin", level="warn", words=contested(plugin), fix=fix)
+        else:
+            yield Finding(name="plugin", level="ok", words=str(plugin))
 
 
 def _reached(base_url: str, seen: Probe, clock: Clock) -> Iterator[Finding]:

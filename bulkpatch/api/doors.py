@@ -26,6 +26,7 @@ from bulkpatch.api.starting import (
     reopen,
     same_input,
     same_place,
+    same_plugins,
     served,
     was_finished,
     work,
@@ -114,6 +115,7 @@ def _run_plan(path: Path, options: Options) -> RunResult:
     same_input(opened, planned, made)
     same_place(opened, planned)
     found = check_rows(opened)
+    same_plugins(opened, planned)
     ask_leave(opened, options)
     folder = new_folder(opened, options)
     header = header_of(opened, options, run_id=folder.name, rows=planned.rows, plan=planned.run_id)

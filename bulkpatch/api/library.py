@@ -19,6 +19,7 @@ from bulkpatch.api.doors import check as _check
 from bulkpatch.api.doors import plan as _plan
 from bulkpatch.api.doors import resume as _resume
 from bulkpatch.api.doors import run as _run
+from bulkpatch.api.named import missing
 from bulkpatch.api.options import Options, Plan
 from bulkpatch.engine.system import SystemClock, open_files_max
 from bulkpatch.errors import InvalidInput, Problem
@@ -78,7 +79,7 @@ class _Teller:
 
 def load_job(path: str | Path, **how: Unpack[How]) -> Job:
     """The job at ``path``. Raises ``InvalidInput`` with everything that is wrong."""
-    return _load_job(Path(path), settings=_settings(how))
+    return _load_job(Path(path), settings=_settings(how), beyond=missing)
 
 
 def check(path: str | Path, **how: Unpack[How]) -> Plan:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bulkpatch.api.diffing import LiveView
+from bulkpatch.api.named import missing, plugins_of
 from bulkpatch.api.options import Options, Plan
 from bulkpatch.core.guarding import in_words
 from bulkpatch.core.waves import WaveState
@@ -21,7 +22,6 @@ from bulkpatch.prequel.requests import key_class, mix_up
 from bulkpatch.secrets.redaction import LiveRedactor
 from bulkpatch.secrets.resolver import Resolver
 from bulkpatch.secrets.rules import CellRules
-from bulkpatch.transport.factory import transport_flaw
 from bulkpatch.transport.tls import make_context
 
 SIMULATED_KEY = "sk_staging_" + "simulated-fleet"
@@ -40,7 +40,8 @@ ALL_ROWS_SAMPLE = 5
 class Opened:
     """A job with its rows and secrets at hand. ``key`` is None where nothing is to be sent.
 
-    ``warnings`` are those about the surroundings, beside those about the rows.
+    ``warnings`` are those about the surroundings, beside those about the rows. ``plugins`` are other packages' that
+    it uses, with their versions; of secret stores, once its rows were checked.
     """
 
     job: Job
@@ -50,15 +51,19 @@ class Opened:
     key: Secret | None
     base_url: str
     warnings: tuple[Problem, ...] = ()
+    plugins: tuple[str, ...] = ()
 
 
-def open_job(path: Path, options: Options, *, spool: Path | None = None, with_key: bool = True) -> Opened:
+def open_job(
+    path: Path, options: Options, *, spool: Path | None = None, with_key: bool = True, with_plugins: bool = True
+) -> Opened:
     """Load the job, read its key and open its rows. Raises ``InvalidInput``; nothing is sent.
 
+    Without plugins, what the job names of other packages may be missing here: a report is written without it.
     Where the job does not hold, its rows are checked all the same if they can be: one look mends everything.
     """
     try:
-        job = load_job(path, settings=options.settings)
+        job = load_job(path, settings=options.settings, beyond=missing if with_plugins else None)
     except FlawedJob as flawed:
         if flawed.readable is None:
             raise
@@ -71,6 +76,7 @@ def open_job(path: Path, options: Options, *, spool: Path | None = None, with_ke
         folder=job.folder,
         exec_env=job.secrets.exec_env,
         allow_short=job.secrets.allow_short,
+        pin_versions=job.secrets.pin_versions,
         concurrency=job.limits.concurrency,
         redactor=redactor,
         clock=options.clock,
@@ -84,19 +90,25 @@ def open_job(path: Path, options: Options, *, spool: Path | None = None, with_ke
     rows = _rows(job, options, spool)
     warnings = _proxies(options.environ) if with_key and not options.simulate else ()
     shown = "the embedded simulator" if options.simulate else job.api.base_url
-    return Opened(job=job, rows=rows, redactor=redactor, resolver=resolver, key=key, base_url=shown, warnings=warnings)
+    return Opened(
+        job=job,
+        rows=rows,
+        redactor=redactor,
+        resolver=resolver,
+        key=key,
+        base_url=shown,
+        warnings=warnings,
+        plugins=plugins_of(job, ()),
+    )
 
 
 def _beyond_grammar(job: Job) -> Iterator[Problem]:
-    """What is wrong with the job by what this machine has."""
-    source = load_source(job.path)
-    if missing := transport_flaw(job.transport):
-        yield source.problem(missing.code, ("send", "transport"), missing.message, missing.hint, on="value")
+    """What is wrong with the files that the job names."""
     try:
         make_context(job.authorities)
     except InvalidInput as flaw:
         hint = "Give a file of certificates in PEM form, as an authority hands them out."
-        yield source.problem("BP105", ("api", "ca_file"), flaw.message, hint, on="value")
+        yield load_source(job.path).problem("BP105", ("api", "ca_file"), flaw.message, hint, on="value")
 
 
 def _rows(job: Job, options: Options, spool: Path | None) -> Rows:
@@ -159,9 +171,18 @@ def look_at_rows(opened: Opened) -> RowsCheck:
 
 def _checked(opened: Opened, judge: Callable[[Iterable[str]], Mapping[str, Problem]]) -> RowsCheck:
     found = opened.rows.check()
+    schemes = {opened.job.api.key.partition(":")[0]}
+    opened.plugins = plugins_of(opened.job, schemes)
     if not found.references:
         return found
-    flaws = judge(reference for reference, _, _ in references(opened.rows))
+
+    def each() -> Iterator[str]:
+        for reference, _, _ in references(opened.rows):
+            schemes.add(reference.partition(":")[0])
+            yield reference
+
+    flaws = judge(each())
+    opened.plugins = plugins_of(opened.job, schemes)
     places = _places(opened.rows, flaws.keys()) if flaws else {}
     placed = [replace(flaw, **places.get(reference, {})) for reference, flaw in flaws.items()]
     if errors := [flaw for flaw in placed if not flaw.warning]:

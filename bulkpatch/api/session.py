@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from bulkpatch.api.afterwards import afterwards
 from bulkpatch.api.diffing import LiveView
 from bulkpatch.api.earlier import earlier_run
-from bulkpatch.api.hooks import on_stop
+from bulkpatch.api.gates import PluginGates
 from bulkpatch.api.leaving import leak_facts, refuse_leaks
 from bulkpatch.api.looking import Fleet, look
 from bulkpatch.api.opened import Opened, stages_of
@@ -49,7 +50,7 @@ from bulkpatch.observe.log import EventLog
 from bulkpatch.observe.many import Observers
 from bulkpatch.observe.progress import SilentProgress
 from bulkpatch.ports import Ledger, Source
-from bulkpatch.reporting.write import write_report
+from bulkpatch.reporting.write import ReportFiles, write_report
 from bulkpatch.secrets.leaks import search_folder
 
 LOG_FILE: Final = "log.jsonl"
@@ -112,7 +113,7 @@ def work_on(session: Session) -> RunResult:
     run_file = RunFile(
         header,
         session.limits,
-        _host_facts(options),
+        {**_host_facts(options), "plugins": opened.plugins},
         write=lambda document: write_private(session.folder / RUN_FILE, document),
     )
     shown = options.observe(opened.redactor) if options.observe is not None else SilentProgress()
@@ -121,12 +122,11 @@ def work_on(session: Session) -> RunResult:
         at_end.callback(log.close)
         at_end.callback(opened.resolver.close)
         result = _planned(session) or asyncio.run(_send(session, observer))
-        result, notes = _reported(session, result)
+        result, files, notes = _reported(session, result)
         session.ledger.close()
-        hook = None if header.dry_run else opened.job.hooks.on_stop
-        if failed := on_stop(hook, opened.job.folder, result, options.environ):
-            notes = (*notes, failed)
-            observer.notify(Notice(code="BP904", message=failed))
+        for code, words in afterwards(opened.job, result, files, options.environ, dry_run=header.dry_run):
+            notes = (*notes, words)
+            observer.notify(Notice(code=code, message=words))
         observer.notify(RunEnded(result=result))
     leaks = search_folder(session.folder, opened.redactor, clock=options.clock)
     with suppress(LedgerFailed) if result.exit_code == ExitCode.LEDGER else nullcontext():  # that is known already
@@ -203,7 +203,8 @@ async def _send(session: Session, observer: Observers) -> RunResult:
         guards=Guards(expect=opened.job.expect, drift=session.drift),
         window=window_of(opened.job.window),
     )
-    waves = waves_of(ledger, opened.job, session.fleet, executor, who=session.who)
+    gates = PluginGates(ledger.header(), opened.redactor)
+    waves = waves_of(ledger, opened.job, session.fleet, executor, who=session.who, decide=gates)
     engine = Engine(adapters, dispatcher, total=ledger.header().rows, waves=waves)
     kind = "resumed" if session.resumed else "started"
     ledger.commit([_act(session, kind, limits=str(session.limits.rate), **{OWNER: ledger.header().run_id})])
@@ -286,20 +287,21 @@ def _result(session: Session, stop: Stop | None, snapshot: Snapshot) -> RunResul
     return result
 
 
-def _reported(session: Session, result: RunResult) -> tuple[RunResult, Sequence[str]]:
+def _reported(session: Session, result: RunResult) -> tuple[RunResult, ReportFiles | None, tuple[str, ...]]:
     """Write the report. Where the disk does not take it the ledger is done all the same, and the result says so."""
     try:
-        return result, _report(session, result)
+        files = _report(session, result)
     except LedgerFailed as failure:
         words = f"{failure.message}. {failure.hint}"
         reason = f"{result.reason} {words}".strip()
         failed = replace(result, exit_code=ExitCode.LEDGER, code=result.code or failure.code, reason=reason)
-        return failed, [words]
+        return failed, None, (words,)
+    return result, files, files.notes
 
 
-def _report(session: Session, result: RunResult) -> Sequence[str]:
+def _report(session: Session, result: RunResult) -> ReportFiles:
     opened = session.opened
-    files = write_report(
+    return write_report(
         session.ledger,
         session.folder,
         redactor=opened.redactor,
@@ -309,7 +311,6 @@ def _report(session: Session, result: RunResult) -> Sequence[str]:
         result=result,
         earlier=earlier_run(session.folder, session.ledger.header()),
     )
-    return files.notes
 
 
 def cells_of(opened: Opened) -> Any:

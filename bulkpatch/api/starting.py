@@ -215,6 +215,7 @@ def header_of(  # noqa: PLR0913  (a run is what it is started from)
         parent=parent,
         plan=plan,
         key_class=key_class(opened.key.reveal()) if opened.key is not None else "",
+        plugins=opened.plugins,
     )
 
 
@@ -275,6 +276,13 @@ def same_place(opened: Opened, planned: RunHeader) -> None:
     for what, wanted, found in (("base URL", planned.base_url, here), ("class of the key", planned.key_class, kind)):
         if wanted != found:
             raise Mismatch("BP613", f"the plan was made with another {what}: {wanted}, not {found}")
+
+
+def same_plugins(opened: Opened, planned: RunHeader) -> None:
+    """Raise ``Mismatch`` unless what other packages bring is what the plan was made with."""
+    if opened.plugins != planned.plugins:
+        made, here = ("; ".join(one) or "no plugin" for one in (planned.plugins, opened.plugins))
+        raise Mismatch("BP613", f"the plan was made with {made}; here is {here}", hint="Make a new plan.")
 
 
 def _changed(opened: Opened, ledger: KnownRows) -> str:

@@ -11,7 +11,7 @@ from bulkpatch.core.cutting import WaveCut, cut
 from bulkpatch.core.lifecycle import FAILED, NOT_TRIED
 from bulkpatch.core.waves import WaveState
 from bulkpatch.engine.survey import survey
-from bulkpatch.engine.waving import APPROVED, DRAINED, PASSED, STARTED, Waves
+from bulkpatch.engine.waving import APPROVED, DRAINED, PASSED, STARTED, Decide, Waves
 from bulkpatch.job.rows import Rows
 from bulkpatch.job.spec import Job, Wave
 from bulkpatch.ledger.sightings import TemporarySightings
@@ -74,7 +74,9 @@ def _spec(job: Job, number: int) -> Wave:
     return job.waves[number - 1] if number <= len(job.waves) else Wave(size=None, gate=Gate())
 
 
-def waves_of(ledger: Ledger, job: Job, fleet: Fleet, executor: Executor, *, who: str) -> Waves:
+def waves_of(  # noqa: PLR0913  (whom its gates ask, each by name)
+    ledger: Ledger, job: Job, fleet: Fleet, executor: Executor, *, who: str, decide: Decide | None = None
+) -> Waves:
     """The waves as a process finds them."""
     return Waves(
         states=states_of(ledger, job),
@@ -83,6 +85,7 @@ def waves_of(ledger: Ledger, job: Job, fleet: Fleet, executor: Executor, *, who:
         started=frozenset(_acts_of(ledger, STARTED)),
         who=who,
         watch=TransferWatch(ledger, fleet, executor),
+        decide=decide,
     )
 
 

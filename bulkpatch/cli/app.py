@@ -35,7 +35,7 @@ _COMMANDS = (
     ("report", "looking:report", _LOOK, "The outcomes of a run, grouped as you like."),
     ("explain", "looking:explain", _LOOK, "What an error code means, or one row's whole story."),
     ("schema", "learning:schema", _LEARN, "The API's fields, their types, and which are secret."),
-    ("init", "learning:init", _LEARN, "Write a job and a sample input to start from."),
+    ("init", "starting:init", _LEARN, "Write a job and a sample input to start from."),
     ("config", "learning:config", _LEARN, "Every setting in force, and where it comes from."),
     ("doctor", "diagnosing:doctor", _LEARN, "Look at machine, settings and the way to the API, before a run does."),
     ("completion", "completing:completion", _LEARN, "Print what lets bash, zsh or fish complete commands and run ids."),

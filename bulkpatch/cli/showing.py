@@ -84,6 +84,7 @@ def _wave_lines(waves: Sequence[WaveState]) -> Iterator[str]:
             f"at most {gate.failed} failed" if gate.failed is not None else "",
             f"{duration(gate.soak_s)} of soak" if gate.soak_s else "",
             f"{gate.transfers:.0%} of transfers good within {duration(gate.window_s)}" if gate.transfers else "",
+            f"the plugin {gate.plugin}" if gate.plugin else "",
             "approval" if gate.approve else "",
         ]
         held = ", ".join(filter(None, asked)) or "nothing"

@@ -1,65 +1,144 @@
-"""The jobs that ``init`` writes."""
+"""The jobs that ``init`` writes, each with a sample of its input."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
+
+from bulkpatch.job.references import template_columns
+
+SCHEMA: Final = "job.schema.json"
+"""The file beside a job by which an editor completes keys and names mistakes."""
+NAMES: Final[Mapping[str, str]] = {
+    "rotate": "rotate-credentials",
+    "migrate": "migrate-machine-type",
+    "toggle": "toggle-destinations",
+}
+"""What a job of each kind is called unless it is told otherwise."""
+ID: Final = "destination_id"
+API: Final = "https://api.prequel.co"
+"""The address that a job need not name."""
+_COLUMN: Final = re.compile(r"\{[^{}]+\}")
+SAMPLES: Final = ("acme", "globex", "initech")
+"""What stands in the sample's labels, row by row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Starter:
-    """A job file, in which ``{name}`` is filled, and a sample of its input."""
+class Answers:
+    """What is asked of each job, then what only one kind has: ``to`` is ``on`` or ``off``."""
 
+    kind: str
     name: str
-    job: str
-    rows: str
+    rate: str
+    canary: str
+    base_url: str
+    field: str = ""
+    secret: str = ""
+    verify: str = "off"
+    machine_type: str = ""
+    to: str = ""
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """Columns that the reference is filled from; one for people where there is none."""
+        columns = dict.fromkeys(template_columns(self.secret))
+        return tuple(name for name in columns if name != ID) or ("customer",)
 
 
-SCHEMA = "job.schema.json"
-"""The file beside a job by which an editor completes keys and names mistakes."""
-_HEAD = """#:schema ./job.schema.json
+def job_text(told: Answers) -> str:
+    """The job file. Every text that was typed stands quoted in it."""
+    return "\n".join(part for part in (_head(told), _patch(told), _send(told), _waves(told), _tail(told)) if part)
+
+
+def sample_text(told: Answers, ids: Sequence[str]) -> str:
+    """The input that goes with it, for these destinations."""
+    column, cells = {
+        "rotate": ("", ()),
+        "migrate": ("machine_type_id", ("",)),
+        "toggle": ("is_enabled", (str(told.to == "on").lower(),)),
+    }[told.kind]
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow([ID, *told.labels, *([column] if column else [])])
+    lines.writerows([one, *[sample] * len(told.labels), *cells] for one, sample in zip(ids, SAMPLES, strict=False))
+    return text.getvalue()
+
+
+def variables(told: Answers, ids: Sequence[str]) -> Sequence[str]:
+    """The variables that the sample's rows name."""
+    if not told.secret.startswith("env:"):
+        return ()
+    name = told.secret.removeprefix("env:")
+    rows = zip(ids, SAMPLES, strict=False)
+    filled = (_COLUMN.sub(sample, name.replace(f"{{{ID}}}", one)) for one, sample in rows)
+    return tuple(dict.fromkeys(filled))
+
+
+def _head(told: Answers) -> str:
+    api = f"[api]\nbase_url = {_quoted(told.base_url)}\n\n" if told.base_url != API else ""
+    return f"""#:schema ./{SCHEMA}
 [job]
-name = "{name}"
+name = {_quoted(told.name)}
 
-[input]
-path   = "{name}.csv"
-labels = ["customer"]
-"""
-_TAIL = """
-[send]
-rate        = "5/s"
-concurrency = 4
-
-[guard]
-max_failed = "1%"
+{api}[input]
+path   = {_quoted(f"{told.name}.csv")}
+labels = {json.dumps(list(told.labels), ensure_ascii=False)}    # carried into the report, never sent
 """
 
-STARTERS: Mapping[str, Starter] = {
-    "rotate": Starter(
-        name="rotate-credentials",
-        job=_HEAD
-        + """
-# The password of each customer lives where the reference points; {{customer}} is filled from the row.
-[patch.postgres.password_auth]
-password = {{ secret = "env:PW_{{customer}}" }}
+
+def _patch(told: Answers) -> str:
+    match told.kind:
+        case "rotate":
+            table, _, leaf = told.field.rpartition(".")
+            return f"""# Each row's secret is where the reference points; {{column}} in it is filled from the row.
+[patch.{table}]
+{leaf} = {{ secret = {_quoted(told.secret)} }}
 """
-        + _TAIL,
-        rows="destination_id,customer,postgres.password_auth.username\ndest-0001,acme,exporter\ndest-0002,globex,\n",
-    ),
-    "migrate": Starter(
-        name="migrate-machine-type",
-        job=_HEAD
-        + """
-# Sent for every row; a cell of the column machine_type_id wins.
+        case "migrate":
+            return f"""# Sent for every row; a filled cell of the column machine_type_id wins.
 [patch]
-machine_type_id = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
+machine_type_id = {_quoted(told.machine_type)}
 """
-        + _TAIL,
-        rows="destination_id,customer,machine_type_id\ndest-0001,acme,\ndest-0002,globex,\n",
-    ),
-    "toggle": Starter(
-        name="toggle-destinations",
-        job=_HEAD + _TAIL,
-        rows="destination_id,customer,is_enabled\ndest-0001,acme,false\ndest-0002,globex,true\n",
-    ),
-}
+        case _:
+            return (
+                "# The column is_enabled of the input is called like the field that it sets; an empty cell leaves it.\n"
+            )
+
+
+def _send(told: Answers) -> str:
+    return f"""[send]
+rate        = {_quoted(told.rate)}    # never exceeded, in any second
+concurrency = 4
+"""
+
+
+def _waves(told: Answers) -> str:
+    if told.canary == "0":
+        return ""
+    return f"""[[wave]]
+size = {told.canary}    # the canary: one failure in it stops the run
+[[wave]]
+size = "rest"
+"""
+
+
+def _tail(told: Answers) -> str:
+    guard = '[guard]\nmax_failed = "1%"    # of the rows tried; then the run stops, resumable\n'
+    if told.verify == "off":
+        return guard
+    words = {
+        "before": "where the new secret does not work, nothing is changed",
+        "after": "a row counts as verified, or as unverified",
+        "both": "where the new secret does not work, nothing is changed; then it is tested once more",
+    }[told.verify]
+    return f"# {words}\n[verify]\nconnection_test = {_quoted(told.verify)}\n\n{guard}"
+
+
+def _quoted(text: str) -> str:
+    """As TOML has it, which is as JSON has it but for what a line may not hold."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,9 +1,9 @@
 """Waves and the gates between them: what must hold before more of the fleet is touched.
 
-    sending ─drained▶ failed? ─▶ soaking ─▶ watching transfers ─▶ awaiting approval ─▶ passed
-                        │stop                    │ too few succeeded, or none came
-                        ▼                        ▼
-                     stopped                  awaiting approval
+    sending ─drained▶ failed? ─▶ soaking ─▶ watching transfers ─▶ asking the plugin ─▶ awaiting approval ─▶ passed
+                        │stop                    │ too few, or none    │no, or no verdict
+                        ▼                        ▼                     ▼
+                     stopped           awaiting approval            stopped
 
 A wave whose rows are all settled never waits behind its own gate twice: what was passed is an act in the ledger.
 """
@@ -28,6 +28,7 @@ class Phase(StrEnum):
     SENDING = "sending"
     SOAKING = "soaking"
     WATCHING = "watching transfers"
+    ASKING = "asking the plugin"
     AWAITING = "awaiting approval"
     PASSED = "passed"
 
@@ -59,6 +60,8 @@ class WaveKeeper:
         self.looked = False
         self._soaked_at_s = math.inf
         self.transfers_until_s = math.inf
+        self._decided = False
+        self._approved = False
 
     @property
     def limit(self) -> Threshold | None:
@@ -114,8 +117,20 @@ class WaveKeeper:
             self.reason = "no transfer began after the change and ended in its window, so nothing can be said"
 
     def _ask(self) -> None:
-        self.phase = Phase.AWAITING if self.wave.gate.approve else Phase.PASSED
-        self.reason = "the gate asks for approval" if self.wave.gate.approve else ""
+        """Transfers are as they should be, or a person took them as they are: the plugin is asked, then a person."""
+        self.reason = ""
+        if self.wave.gate.plugin is not None and not self._decided:
+            self.phase = Phase.ASKING
+        elif self.wave.gate.approve and not self._approved:
+            self.phase, self.reason = Phase.AWAITING, "the gate asks for approval"
+        else:
+            self.phase = Phase.PASSED
+
+    def decided(self) -> None:
+        """The plugin lets the run go on."""
+        assert self.phase is Phase.ASKING, "no plugin was asked"  # noqa: S101  (kept on in production)
+        self._decided = True
+        self._ask()
 
     @property
     def awaits(self) -> bool:
@@ -125,7 +140,8 @@ class WaveKeeper:
     def approve(self) -> None:
         """A person lets the run go on."""
         assert self.awaits, "nothing waits for approval"  # noqa: S101  (kept on in production)
-        self.phase, self.reason = Phase.PASSED, ""
+        self._approved = True
+        self._ask()
 
     def wakes_at(self) -> float:
         """When ``tick`` should be called."""

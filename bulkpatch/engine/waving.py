@@ -10,16 +10,19 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from bulkpatch.core.dispatcher import Dispatcher
-from bulkpatch.core.waves import Phase, WaveState
+from bulkpatch.core.waves import Phase, WaveKeeper, WaveState
+from bulkpatch.core.work import Stop
 from bulkpatch.engine.feeder import Feeder
 from bulkpatch.engine.writer import LedgerWriter
-from bulkpatch.model import Act, Notice
+from bulkpatch.model import Act, GateVerdict, Notice, RowState
+from bulkpatch.plugins import PluginFailed
 from bulkpatch.ports import Clock
 
 DRAINED: Final = "wave_drained"
 PASSED: Final = "wave_passed"
 APPROVED: Final = "approved"
 STARTED: Final = "transfers_started"
+DECIDED: Final = "gate_decided"
 """Kinds of acts, by which the next process knows where the waves stand."""
 WATCH_S: Final = 15.0
 """Seconds between two looks at the transfers of a wave: they take minutes."""
@@ -37,9 +40,20 @@ class Watch(Protocol):
         ...
 
 
+class Decide(Protocol):
+    """A gate of another package, asked off the loop."""
+
+    async def __call__(self, wave: WaveKeeper, states: Mapping[RowState, int]) -> GateVerdict:
+        """Whether the next wave may begin; ``states`` counts the rows of the run. Raises ``PluginFailed``."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waves:
-    """The waves of a run, and what earlier processes saw of them. ``who`` acts for this one."""
+    """The waves of a run, and what earlier processes saw of them. ``who`` acts for this one.
+
+    ``watch`` and ``decide`` are there if a gate asks for transfers, or names a plugin.
+    """
 
     states: tuple[WaveState, ...] = (WaveState(number=1, rows=0, last=True),)
     drained_at_us: Mapping[int, int] = field(default_factory=dict)
@@ -47,6 +61,7 @@ class Waves:
     started: frozenset[int] = frozenset()
     who: str = ""
     watch: Watch | None = None
+    decide: Decide | None = None
 
 
 class Waving:
@@ -129,6 +144,8 @@ class Waving:
                 self._tell(wave, keeper.phase, keeper.reason)
             if keeper.phase is Phase.WATCHING:
                 await self._look(wave)
+            elif keeper.phase is Phase.ASKING:
+                await self._decide(wave)
             else:
                 await self._rest(keeper.wakes_at())
             keeper.tick(self._clock.monotonic())
@@ -146,13 +163,30 @@ class Waving:
         if keeper.phase is Phase.WATCHING:
             await self._rest(min(keeper.wakes_at(), self._clock.monotonic() + WATCH_S))
 
+    async def _decide(self, wave: WaveState) -> None:
+        decide, keeper = self._waves.decide, self._dispatcher.wave
+        assert decide is not None  # noqa: S101  (a gate that names a plugin comes with it)
+        gate = f"wave {wave.number}: the gate {wave.gate.plugin}"
+        try:
+            verdict = await decide(keeper, dict(self._dispatcher.tally.states))
+        except PluginFailed as failed:
+            self._dispatcher.stop(Stop.by_guard("BP512", f"{gate} gave no verdict: {failed}"))
+            return
+        await self._act(DECIDED, wave, passes=verdict.passes, reason=verdict.reason)
+        said = f": {verdict.reason}" if verdict.reason else ""
+        if verdict.passes:
+            self._dispatcher.notices.append(Notice(code="BP509", message=f"{gate} lets the run go on{said}"))
+            keeper.decided()
+        else:
+            self._dispatcher.stop(Stop.by_guard("BP511", f"{gate} does not let the run go on{said}"))
+
     def _tell(self, wave: WaveState, phase: Phase, reason: str) -> None:
         words = f"wave {wave.number}: {phase}" + (f": {reason}" if reason else "")
         if phase is Phase.AWAITING:
             words += "; say `bulkpatch approve RUN` or `bulkpatch abort RUN`"
         self._dispatcher.notices.append(Notice(code="BP509", message=words))
 
-    async def _act(self, kind: str, wave: WaveState, **detail: int) -> None:
+    async def _act(self, kind: str, wave: WaveState, **detail: int | str) -> None:
         told = json.dumps({"wave": wave.number, **detail})
         await self._writer.durable(Act(at_us=self._clock.wall_us(), kind=kind, actor=self._waves.who, detail=told))
 

@@ -93,8 +93,8 @@ CODES: dict[str, Explanation] = {
     ),
     "BP115": Explanation(
         "Not to be had here",
-        "The job asks for a part that is not installed, or not in a version that will do.",
-        "Install the extra that is named, or leave the key out. Nothing was sent.",
+        "The job asks for a part that is not installed, or not in a version that will do, or that cannot be loaded.",
+        "Install the extra or the package that is named, or leave the key out. Nothing was sent.",
     ),
     "BP116": Explanation(
         "Not a job name",
@@ -338,6 +338,12 @@ CODES: dict[str, Explanation] = {
         "No installed package provides this scheme.",
         "Use env: file: fd: exec:, or install the extra that brings it.",
     ),
+    "BP308": Explanation(
+        "The reference names no version",
+        "[secrets] pin_versions asks that every row's reference names the version that is sent, so that a store which"
+        " is written to meanwhile changes nothing.",
+        "End it with ?version=…, or take it from a store that has versions, or leave pin_versions out.",
+    ),
     # ── what the API or the network did ──────────────────────────────────────────────────────
     "BP401": Explanation(
         "The API refused the row",
@@ -519,6 +525,16 @@ CODES: dict[str, Explanation] = {
         " lock the account. Other credentials went on.",
         "Mend the secret where its reference points, then resume: the held rows are pending. Each process counts anew.",
     ),
+    "BP511": Explanation(
+        "A plugin at a gate said no",
+        "The gate of another package that [[wave]] gate names does not let the next wave begin.",
+        "Read its reason. A resume asks it again before anything more is sent.",
+    ),
+    "BP512": Explanation(
+        "A plugin at a gate gave no verdict",
+        "It failed, gave something else than a verdict, or did not answer within 60 seconds. No wave begins unasked.",
+        "Mend the plugin or what it asks, then resume: it is asked again before anything more is sent.",
+    ),
     "BP504": Explanation(
         "Nothing may leave for so long",
         "Waits that the API asks for come to more than 600 seconds.",
@@ -615,5 +631,11 @@ CODES: dict[str, Explanation] = {
         "The command of [hooks] came to nothing",
         "It did not start, took too long, or ended with an exit code of its own. The run is not touched by it.",
         "Try the command by itself, in the job's folder, with the variables that docs/operating.md names.",
+    ),
+    "BP905": Explanation(
+        "A report writer came to nothing",
+        "A writer of another package that [report] names failed, took too long, or left what is no plain file. The"
+        " report itself is whole, and the exit code is what it would be without.",
+        "Mend the plugin, then write the report again: bulkpatch report RUN.",
     ),
 }

@@ -28,6 +28,11 @@ NAME_CHARS_MAX: Final = 200
 INTEGER_MAX: Final = 2**53
 """Beyond it, programs that keep numbers as doubles take another number than was meant."""
 
+PLUGIN: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
+"""The name of a plugin: no dot and no slash, since a report writer's is also that of a folder."""
+TRANSPORTS: Final = ("httpx", "curl")
+"""What an editor offers; a package may bring more."""
+
 T = TypeVar("T")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]*", re.ASCII)
 _CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
@@ -67,6 +72,12 @@ def _text(read: Callable[[str], T]) -> Callable[[Any], T]:
 def _name(text: str) -> str:
     if not _NAME.fullmatch(text) or len(text) > NAME_CHARS_MAX:
         raise ValueError(f"not a job name of 1 to {NAME_CHARS_MAX} characters")
+    return text
+
+
+def _plugin(text: str) -> str:
+    if not PLUGIN.fullmatch(text):
+        raise ValueError("a name of lower-case letters, digits and hyphens belongs here")
     return text
 
 
@@ -172,6 +183,20 @@ JobName = Annotated[
     str,
     PlainValidator(checked("BP116", _text(_name))),
     WithJsonSchema({"type": "string", "pattern": f"^{_NAME.pattern}$", "maxLength": NAME_CHARS_MAX}),
+]
+PluginName = Annotated[
+    str,
+    PlainValidator(checked("BP105", _text(_plugin))),
+    WithJsonSchema({"type": "string", "pattern": f"^{PLUGIN.pattern}$"}),
+]
+Transport = Annotated[
+    PluginName,
+    WithJsonSchema({"anyOf": [{"enum": list(TRANSPORTS)}, {"type": "string", "pattern": f"^{PLUGIN.pattern}$"}]}),
+]
+PluginNames = Annotated[
+    tuple[PluginName, ...],
+    Field(strict=False, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(checked("BP105", _once_each)),
 ]
 BaseUrl = Annotated[
     str,

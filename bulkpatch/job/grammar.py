@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from bulkpatch.job.forms import (
     INTEGER_MAX,
+    PLUGIN,
     BaseUrl,
     Command,
     Days,
@@ -17,6 +18,8 @@ from bulkpatch.job.forms import (
     FailedRows,
     JobName,
     Patience,
+    PluginName,
+    PluginNames,
     RateText,
     Reference,
     Share,
@@ -25,6 +28,7 @@ from bulkpatch.job.forms import (
     TimeOfDay,
     Timeout,
     TimeZone,
+    Transport,
     WaveSize,
 )
 from bulkpatch.job.spec import KeyPath
@@ -122,7 +126,9 @@ class SendTable(Section):
     attempts: int = Field(
         default=5, ge=1, le=ATTEMPTS_MAX, description=f"Sends of one row at most: 1 to {ATTEMPTS_MAX}."
     )
-    transport: Literal["httpx", "curl"] = Field(default="httpx", description="httpx, or curl with the extra `fast`.")
+    transport: Transport = Field(
+        default="httpx", description="httpx, curl with the extra `fast`, or one that another package brings."
+    )
     window: WindowTable | None = Field(default=None, description="{ days = [...], from = ..., to = ..., tz = ... }")
     on_drift: Literal["skip", "stop", "send"] = Field(
         default="skip", description="What to do with a destination that changed since the plan: skip, stop or send."
@@ -147,6 +153,9 @@ class GateTable(Section):
     )
     start_transfers: int = Field(
         default=0, ge=0, le=INTEGER_MAX, description="Transfers that bulkpatch starts itself at most; 0: none."
+    )
+    plugin: PluginName | None = Field(
+        default=None, description="Gate that another package brings; it is asked last, before a person is."
     )
 
 
@@ -222,8 +231,19 @@ class SecretsTable(Section):
     """How secrets are handled."""
 
     allow_short: bool = Field(default=False, description="true: take secrets under 6 bytes, which no leak check finds.")
+    pin_versions: bool = Field(
+        default=False, description="true: refuse references of rows that name no version, such as ?version=7."
+    )
     exec_env: Texts = Field(
         default=(), description="Environment variables that exec: commands get besides PATH, HOME, LANG."
+    )
+
+
+class ReportTable(Section):
+    """What is written at the end besides the report itself."""
+
+    writers: PluginNames = Field(
+        default=(), description="Report writers that other packages bring; each has a folder of its name in the run's."
     )
 
 
@@ -257,6 +277,7 @@ class JobFile(Section):
     limits: LimitsTable = Field(default_factory=LimitsTable)
     verify: VerifyTable = Field(default_factory=VerifyTable)
     secrets: SecretsTable = Field(default_factory=SecretsTable)
+    report: ReportTable = Field(default_factory=ReportTable)
     hooks: HooksTable = Field(default_factory=HooksTable)
 
 
@@ -304,6 +325,17 @@ def _contradicting_waves(waves: Any) -> Iterator[tuple[KeyPath, str]]:
         if "name" in wave and wave["name"] in names:
             yield ("wave", at, "name"), "another wave has this name"
         names.append(wave.get("name"))
+
+
+def named_plugins(tables: Mapping[str, Any]) -> Mapping[KeyPath, str]:
+    """What may come from other packages, by its place; what has not its form is passed over."""
+    waves, writers = tables.get("wave"), table_at(tables, "report").get("writers")
+    named: dict[KeyPath, Any] = {("send", "transport"): table_at(tables, "send").get("transport")}
+    for at, wave in enumerate(waves if isinstance(waves, list) else ()):
+        named["wave", at, "gate", "plugin"] = table_at(wave, "gate").get("plugin")
+    for at, writer in enumerate(writers if isinstance(writers, list) else ()):
+        named["report", "writers", at] = writer
+    return {place: name for place, name in named.items() if isinstance(name, str) and PLUGIN.fullmatch(name)}
 
 
 def table_at(tables: Any, *names: str) -> Mapping[str, Any]:

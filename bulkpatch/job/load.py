@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from bulkpatch.errors import CODES, InvalidInput
 from bulkpatch.job.findings import Findings
-from bulkpatch.job.grammar import JobFile, WaveTable, contradictions, fields_at, table_at
+from bulkpatch.job.grammar import JobFile, WaveTable, contradictions, fields_at, named_plugins, table_at
 from bulkpatch.job.patch import check_columns, check_together, read_expect, read_patch
 from bulkpatch.job.reading import read_job
 from bulkpatch.job.spec import (
@@ -23,6 +23,7 @@ from bulkpatch.job.spec import (
     KeyPath,
     Origin,
     PatchField,
+    ReportSpec,
     SecretsSpec,
     VerifySpec,
     Wave,
@@ -30,9 +31,9 @@ from bulkpatch.job.spec import (
 )
 from bulkpatch.model import Gate, Guard, Limits, PerRecipient
 
-SETTINGS: Final = ("api", "input", "send", "guard", "verify", "secrets", "hooks")
+SETTINGS: Final = ("api", "input", "send", "guard", "verify", "secrets", "report", "hooks")
 """The tables whose keys may be set from outside the job."""
-APART: Final = frozenset({"job", "api", "expect", "send", "guard", "limits", "verify"})
+APART: Final = frozenset({"job", "api", "expect", "send", "guard", "limits", "verify", "report"})
 """The tables without which the rows can be read all the same."""
 USER_CONFIG: Final = "user config"
 """The one origin that a job wins over."""
@@ -51,6 +52,10 @@ _WORDS: Final = {
 }
 
 
+Beyond: TypeAlias = Callable[[Mapping[KeyPath, str]], Iterable[tuple[str, KeyPath, str, str]]]
+"""The names of plugins by their places → code, place, words and hint of each that is not to be had."""
+
+
 class FlawedJob(InvalidInput):
     """A job that does not hold. By ``readable``, if there is one, its rows can be checked, and nothing else done."""
 
@@ -59,13 +64,14 @@ class FlawedJob(InvalidInput):
         self.readable = readable
 
 
-def load_job(path: Path, *, settings: Mapping[str, Origin] | None = None) -> Job:
+def load_job(path: Path, *, settings: Mapping[str, Origin] | None = None, beyond: Beyond | None = None) -> Job:
     """The job at ``path`` with ``settings`` (dotted key → value and origin) in force.
 
     Flags and environment win over the job, the job over the user config. Raises ``FlawedJob``
     with all problems, sorted by line, or ``InvalidInput`` where it cannot be parsed; no message
     shows what may be a secret. What the job names by a relative path lies beside ``path``; if that
-    is a link, beside the link: a job that is linked into a folder works on what lies there.
+    is a link, beside the link: a job that is linked into a folder works on what lies there. ``beyond`` knows
+    what this machine lacks of what the job names.
     """
     path = path.absolute()
     read = read_job(path)
@@ -78,22 +84,25 @@ def load_job(path: Path, *, settings: Mapping[str, Origin] | None = None) -> Job
     for place, words in contradictions(tables):
         findings.add("BP105", place, words, _description(place))
     patch, expect = _fields(tables, findings)
+    flawed = frozenset(findings.tables)
+    for missing in beyond(named_plugins(tables)) if beyond is not None else ():
+        findings.add(*missing)
     try:
         findings.raise_if_any()
     except InvalidInput as flaws:
-        raise FlawedJob(flaws, _readable(tables, findings, patch, path=path)) from None
+        raise FlawedJob(flaws, _readable(tables, flawed, patch, path=path)) from None
     assert file is not None  # noqa: S101  (without it there were findings)
     return _job(file, patch, expect, path=path, sha256=read.sha256, origins=_origins(tables, overrides))
 
 
 def _readable(
-    tables: Mapping[str, Any], findings: Findings, patch: tuple[PatchField, ...], *, path: Path
+    tables: Mapping[str, Any], flawed: Collection[str], patch: tuple[PatchField, ...], *, path: Path
 ) -> Job | None:
     """The job without its flawed tables, if none of these has a say in how the rows are read."""
     known = fields_at(())
-    if any(name in known and name not in APART for name in findings.tables):
+    if any(name in known and name not in APART for name in flawed):
         return None
-    sound = {name: table for name, table in tables.items() if name not in findings.tables}
+    sound = {name: table for name, table in tables.items() if name not in flawed}
     try:
         file = JobFile.model_validate({"job": {"name": "flawed"}, **sound})
     except ValidationError:
@@ -225,6 +234,7 @@ def _job(  # noqa: PLR0913  (a job is what it is made of)
         ),
         per_recipient=PerRecipient(**dict(file.limits.per_recipient)),
         secrets=SecretsSpec(**dict(file.secrets)),
+        report=ReportSpec(**dict(file.report)),
         hooks=HooksSpec(**dict(file.hooks)),
         path=path,
         sha256=sha256,
@@ -241,5 +251,6 @@ def _wave(wave: WaveTable) -> Wave:
         transfers=asked.transfers,
         window_s=asked.window,
         start_transfers=asked.start_transfers,
+        plugin=asked.plugin,
     )
     return Wave(size=wave.size, gate=gate, name=wave.name, where=wave.where, by=wave.by, order=wave.order)

@@ -112,7 +112,15 @@ class SecretsSpec:
     """``[secrets]``."""
 
     allow_short: bool = False
+    pin_versions: bool = False
     exec_env: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSpec:
+    """``[report]``; ``writers`` are names of plugins."""
+
+    writers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +159,7 @@ class Job:
     verify: VerifySpec
     per_recipient: PerRecipient
     secrets: SecretsSpec
+    report: ReportSpec
     hooks: HooksSpec
     path: Path
     sha256: str

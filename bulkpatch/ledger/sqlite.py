@@ -299,4 +299,5 @@ def header_of(connection: sqlite3.Connection) -> RunHeader:
     values = json.loads(found[0])
     values["inputs"] = tuple(InputFile(**one) for one in values["inputs"])
     values["label_names"] = tuple(values["label_names"])
+    values["plugins"] = tuple(values.get("plugins", ()))  # older ledgers name none
     return RunHeader(**values)

@@ -29,13 +29,18 @@ def selectors_of(path: str) -> tuple[str, ...]:
     return tuple(selector for selector, _ in _objects(path))
 
 
+def is_supplied(path: str) -> bool:
+    """Whether Prequel makes the key at ``path``, so that nobody has one to send."""
+    return path in _SUPPLIED or path.rpartition(".")[2] == _SUPPLIED_LEAF
+
+
 def not_by_patch(operation: Operation, live: Live | None) -> str | None:
     """Why ``operation`` cannot change the credentials of its destination, in words without a secret, or None.
 
     A body that sets the selector too changes the way of signing in, and may. ``live`` None: nothing is known.
     """
     for path in operation.fields:
-        if path in _SUPPLIED or path.rpartition(".")[2] == _SUPPLIED_LEAF:
+        if is_supplied(path):
             return f"{path}: Prequel supplies this key, so there is none to send"
         if path.startswith("snowflake.") and any(word in path for word in _KEY_PAIR):
             return f"{path}: {_SNOWFLAKE}"

@@ -15,6 +15,7 @@ EXTRAS = ("keyring", "vault", "aws-sm", "gcp-sm", "azure-kv", "op", "age")
 AZURE_CLOUDS = ("vault.azure.net", "vault.azure.cn", "vault.usgovcloudapi.net")
 """Hosts of key vaults. No other is asked: who edits the input must not choose who gets this machine's token."""
 
+_LEAVE_OUT = "Or leave [secrets] pin_versions out."
 _PARTS = re.compile(r"([^#?]+)(?:#([^#?]+))?(?:\?(version|stage)=([^#?&=\s]+))?")
 
 
@@ -40,6 +41,8 @@ class _Form:
     divided: bool = True
     keyed: bool | None = None
     pins: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
+    pin: str = "ID"
+    fixed: re.Pattern[str] = re.compile(".+")
 
 
 def read_target(scheme: str, text: str) -> Target:
@@ -60,6 +63,18 @@ def read_target(scheme: str, text: str) -> Target:
     return Target(spot, key)
 
 
+def refuse_unpinned(scheme: str, text: str) -> None:
+    """Raise ``Unusable`` (BP308) unless the reference names one version, which no writer can move."""
+    form = _FORMS.get(scheme)
+    if form is None or "version" not in form.pins:
+        versioned = ", ".join(name for name, one in _FORMS.items() if "version" in one.pins)
+        raise Unusable("BP308", f"{scheme}: has no versions to pin", fix=f"Use one of {versioned} for it. {_LEAVE_OUT}")
+    version = read_target(scheme, text).spot.version
+    if version is None or not form.fixed.fullmatch(version):
+        moves = "an alias, which moves" if version else "no version"
+        raise Unusable("BP308", f"it names {moves}", fix=f"End it with ?version={form.pin}. {_LEAVE_OUT}")
+
+
 def _misshapen(scheme: str) -> Unusable:
     return Unusable("BP301", f"{scheme}: takes {_FORMS[scheme].shape}")
 
@@ -75,6 +90,7 @@ _FORMS: Mapping[str, _Form] = {
         place=re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*//?{_SEGMENT}(?:/{_SEGMENT})*"),
         keyed=True,
         pins={"version": _NUMBER},
+        pin="N",
     ),
     "aws-sm": _Form(
         shape="a secret's name or ARN; #JSONKEY and ?version=ID or ?stage=LABEL may follow",
@@ -85,6 +101,8 @@ _FORMS: Mapping[str, _Form] = {
         shape="PROJECT/SECRET or projects/PROJECT/secrets/SECRET; #JSONKEY and ?version=N may follow",
         place=re.compile(r"(?:[a-z0-9][a-z0-9.:-]*/|projects/[a-z0-9][a-z0-9.:-]*/secrets/)[A-Za-z0-9_-]{1,255}"),
         pins={"version": re.compile(r"[A-Za-z0-9_-]{1,63}")},
+        pin="N",
+        fixed=_NUMBER,
     ),
     "azure-kv": _Form(
         shape=f"VAULT/SECRET, where VAULT is a name or NAME.{AZURE_CLOUDS[1]} and the like; "
@@ -99,6 +117,7 @@ _FORMS: Mapping[str, _Form] = {
         place=re.compile(r".+", re.DOTALL),
         keyed=True,
         pins={"version": re.compile(r"[0-9a-f]{16}")},
+        pin="HEX",
     ),
     "keyring": _Form(shape="SERVICE/USER", place=re.compile(r".+/[^/]+", re.DOTALL), divided=False),
     "op": _Form(

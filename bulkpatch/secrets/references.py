@@ -6,15 +6,12 @@ import re
 import shlex
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 
 from bulkpatch.errors import Problem
+from bulkpatch.plugins import Group, contested, installed
 from bulkpatch.secrets.flaws import Unusable
 from bulkpatch.secrets.forms import EXTRAS, read_target
-
-ENTRY_POINTS = "bulkpatch.secrets"
-"""Group of entry points that bring further schemes; the name of each is its scheme."""
 
 SDKS: Mapping[str, tuple[str, ...]] = {
     "keyring": ("keyring",),
@@ -33,7 +30,6 @@ REFERENCE_CHARS_MAX = 1024
 DESCRIPTOR_MAX = 1_048_576
 """Linux's own limit of open files for a process, as set by default."""
 
-_OURS = __name__.rpartition(".")[0]
 _FORM = re.compile(r"([a-z][a-z0-9+.-]*):(.*)", re.DOTALL)
 
 
@@ -74,16 +70,10 @@ def scheme_names() -> tuple[str, ...]:
     return tuple(_CORE)
 
 
-@cache
-def installed() -> Mapping[str, EntryPoint]:
-    """The schemes that packages bring, this one's extras before others'; none of them is loaded by asking."""
-    points = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.module.startswith(_OURS))
-    return {point.name: point for point in points}
-
-
 def is_served(scheme: str) -> bool:
     """Whether a package brings ``scheme``, and, for an extra, its SDK is there; neither is loaded by asking."""
-    return scheme in installed() and has_sdk(scheme)
+    brought = installed(Group.SECRETS).get(scheme)
+    return brought is not None and not brought.rivals and has_sdk(scheme)
 
 
 @cache
@@ -102,7 +92,9 @@ def _is_importable(package: str) -> bool:
 def _who_brings(scheme: str) -> str:
     if scheme in EXTRAS:
         return f"{scheme}: references need the extra of that name: pip install 'bulkpatch[{scheme}]'"
-    known = ", ".join(f"{name}:" for name in dict.fromkeys([*_CORE, *installed(), *EXTRAS]))
+    if scheme in installed(Group.SECRETS):
+        return contested(installed(Group.SECRETS)[scheme])
+    known = ", ".join(f"{name}:" for name in dict.fromkeys([*_CORE, *installed(Group.SECRETS), *EXTRAS]))
     return f"the reference begins with no scheme that is known ({known})"
 
 

@@ -15,6 +15,7 @@ from bulkpatch.errors import CODES, InvalidInput, Problem, StoreFailed
 from bulkpatch.model import Secret
 from bulkpatch.ports import Clock
 from bulkpatch.secrets.flaws import Unusable, shown
+from bulkpatch.secrets.forms import refuse_unpinned
 from bulkpatch.secrets.kinds import ENVIRONMENT, Answer
 from bulkpatch.secrets.pace import ReadLimit
 from bulkpatch.secrets.references import parse
@@ -68,6 +69,7 @@ class Resolver:
     ``environ`` loses each variable that is read. Relative ``file:`` paths and commands start at
     ``folder``. A value is read at most ``concurrency`` (and ``THREADS_MAX``) at once, each
     reference by one thread at a time. A value that looks like a reference is not followed.
+    With ``pin_versions`` a row's reference that names no version is refused (BP308).
     ``read_limits`` are those of schemes that packages bring, instead of the ones they publish.
     """
 
@@ -78,6 +80,7 @@ class Resolver:
         folder: Path,
         exec_env: Sequence[str],
         allow_short: bool,
+        pin_versions: bool = False,
         concurrency: int,
         redactor: Watch,
         clock: Clock,
@@ -96,6 +99,7 @@ class Resolver:
         self._folder = folder
         self._clock = clock
         self._allow_short = allow_short
+        self._pin_versions = pin_versions
         self._redactor = redactor
         self._held: dict[str, Secret] = {}
         self._remembered: OrderedDict[str, Secret] = OrderedDict()
@@ -131,6 +135,8 @@ class Resolver:
                 checked.clear()
             checked.add(reference)
             try:
+                if self._pin_versions:
+                    refuse_unpinned(*parse(reference))
                 judge(reference)
             except Unusable as flaw:
                 if len(problems) < PROBLEMS_MAX:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bulkpatch.errors import Problem
+from bulkpatch.plugins import Group, installed
 from bulkpatch.secrets.flaws import Unusable
 from bulkpatch.secrets.forms import EXTRAS
-from bulkpatch.secrets.references import check_form, installed, scheme_names
+from bulkpatch.secrets.references import check_form, scheme_names
 from bulkpatch.secrets.values import check_value
 
 
@@ -14,7 +15,7 @@ class CellRules:
 
     def __init__(self, *, allow_short: bool) -> None:
         self._allow_short = allow_short
-        self.schemes = frozenset({*scheme_names(), *installed(), *EXTRAS})
+        self.schemes = frozenset({*scheme_names(), *installed(Group.SECRETS), *EXTRAS})
 
     def reference_flaw(self, text: str) -> Problem | None:
         """See ports.SecretRules."""

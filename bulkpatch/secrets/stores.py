@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Protocol
 
+from bulkpatch.plugins import Group, PluginFailed, installed
 from bulkpatch.ports import Clock
 from bulkpatch.secrets.commands import read_to_end, run
 from bulkpatch.secrets.files import check_private, os_word, read_private
@@ -18,7 +19,6 @@ from bulkpatch.secrets.flaws import Unusable
 from bulkpatch.secrets.forms import EXTRAS
 from bulkpatch.secrets.kinds import ANSWER_S_MAX, Answer, Found, Kind, Reader, ResolveMany, Surroundings
 from bulkpatch.secrets.pace import Pace, ReadLimit
-from bulkpatch.secrets.references import installed
 from bulkpatch.secrets.values import decoded
 
 EXEC_ENVIRONMENT = ("PATH", "HOME", "LANG")
@@ -189,7 +189,7 @@ class Installed:
     def _open(self) -> Reader:
         with self._opening:
             if self._reader is None:
-                brought = installed()[self._scheme].load()
+                brought = installed(Group.SECRETS)[self._scheme].load()
                 kind = brought if isinstance(brought, Kind) else Kind(open=lambda around: _Plain(brought, around))
                 self._pace = Pace(self._limit or kind.limit, self._clock)
                 around = Surroundings(environ=self._environ, folder=self._folder, clock=self._clock, pace=self._pace)
@@ -198,7 +198,8 @@ class Installed:
             return self._reader
 
     def _failed(self, error: Exception) -> Unusable:
-        return Unusable("BP306", f"the store of {self._scheme}: failed ({type(error).__name__})")
+        why = str(error) if isinstance(error, PluginFailed) else type(error).__name__
+        return Unusable("BP306", f"the store of {self._scheme}: failed ({why})")
 
 
 class _Plain:

@@ -1,4 +1,4 @@
-"""The commands that teach: schema, init, config, explain and help, in one process, as typed."""
+"""The commands that teach: schema, config, explain and help, in one process, as typed."""
 
 from __future__ import annotations
 
@@ -54,21 +54,6 @@ def test_a_misspelt_field_is_met_with_the_one_that_was_meant(capsys: Capture) ->
     assert "Did you mean postgres.password_auth" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", ["rotate", "migrate", "toggle"])
-def test_what_init_writes_passes_check(kind: str, tmp_path: Path, capsys: Capture) -> None:
-    assert run_command(["init", kind, "--name", "mine", "--folder", str(tmp_path)]) == 0
-    assert run_command(["check", str(tmp_path / "mine.toml")]) == 0
-    assert "no errors" in capsys.readouterr().out
-
-
-def test_init_gives_editors_the_schema_of_this_version(tmp_path: Path) -> None:
-    """Named in the job's first line, and lying where that line says."""
-    assert run_command(["init", "toggle", "--name", "mine", "--folder", str(tmp_path)]) == 0
-    named = (tmp_path / "mine.toml").read_text().splitlines()[0].removeprefix("#:schema ")
-    assert json.loads((tmp_path / named).read_text())["title"]
-    assert run_command(["init", "toggle", "--name", "other", "--folder", str(tmp_path)]) == 0
-
-
 def test_the_schema_is_searched_by_words(capsys: Capture) -> None:
     """In paths, values and descriptions, whatever their case; all words count."""
     assert run_command(["schema", "--search", "PASSWORD postgres"]) == 0
@@ -77,13 +62,6 @@ def test_the_schema_is_searched_by_words(capsys: Capture) -> None:
     assert all("password" in line.lower() and "postgres" in line.lower() for line in found)
     assert run_command(["schema", "--search", "no-such-thing"]) == 0
     assert capsys.readouterr().err == "no field speaks of no-such-thing\n"
-
-
-def test_init_overwrites_nothing(tmp_path: Path, capsys: Capture) -> None:
-    (tmp_path / "mine.csv").write_text("kept")
-    assert run_command(["init", "toggle", "--name", "mine", "--folder", str(tmp_path)]) == 2
-    assert "BP125" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.csv"]
 
 
 def test_config_names_the_origin_of_each_setting(

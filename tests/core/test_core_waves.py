@@ -14,7 +14,9 @@ from bulkpatch.model import Gate
 
 def keeper(*, failed_max: int | str | None = None, rows: int = 100, **known: Any) -> WaveKeeper:
     """A wave and its gate: what is not said of the gate is said of the wave."""
-    parts = {part: known.pop(part) for part in ("soak_s", "approve", "transfers", "window_s") if part in known}
+    parts = {
+        part: known.pop(part) for part in ("soak_s", "approve", "transfers", "window_s", "plugin") if part in known
+    }
     limit = None if failed_max is None else parse_threshold(failed_max)
     return WaveKeeper(WaveState(number=2, rows=rows, gate=Gate(failed=limit, **parts), **known))
 
@@ -149,6 +151,38 @@ def test_a_gate_that_asks_for_a_person_waits_for_one() -> None:
     assert wave.awaits
     wave.approve()
     assert (wave.phase, wave.awaits, wave.reason) == (Phase.PASSED, False, "")
+
+
+def test_a_plugin_is_asked_once_all_else_holds_and_before_a_person() -> None:
+    wave = keeper(soak_s=10.0, transfers=0.9, plugin="ticket", approve=True)
+    wave.drained(0.0)
+    with pytest.raises(AssertionError, match="no plugin was asked"):
+        wave.decided()
+    wave.tick(10.0)
+    wave.transfers_seen(11.0, succeeded=9, ended=10, expected=10)
+    assert (wave.phase, wave.awaits, wave.wakes_at()) == (Phase.ASKING, False, math.inf)
+    wave.decided()
+    assert (wave.phase, wave.reason) == (Phase.AWAITING, "the gate asks for approval")
+    wave.approve()
+    assert wave.phase is Phase.PASSED
+
+
+def test_a_person_who_takes_the_transfers_as_they_are_does_not_speak_for_the_plugin() -> None:
+    """And is not asked a second time for the same wave."""
+    wave = watching(plugin="ticket", approve=True)
+    wave.transfers_seen(100.0, succeeded=1, ended=20, expected=20)
+    wave.approve()
+    assert (wave.phase, wave.reason) == (Phase.ASKING, "")
+    wave.decided()
+    assert wave.phase is Phase.PASSED
+
+
+def test_a_gate_of_a_plugin_alone_passes_once_it_says_so() -> None:
+    wave = keeper(plugin="ticket")
+    wave.drained(0.0)
+    assert wave.phase is Phase.ASKING
+    wave.decided()
+    assert (wave.phase, wave.reason) == (Phase.PASSED, "")
 
 
 # ── transfers ────────────────────────────────────────────────────────────────────────────────────

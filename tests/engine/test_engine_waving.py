@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from engine_rig import WALL_0_US, Inline, Listed, Run, ScriptedApi, Slow, Told, accepts, id_in, shown
@@ -15,14 +16,15 @@ from engine_rig import WALL_0_US, Inline, Listed, Run, ScriptedApi, Slow, Told, 
 from bulkpatch.core.breaker import MIN_ANSWERS, OPEN_S
 from bulkpatch.core.quantities import parse_rate, parse_threshold
 from bulkpatch.core.queueing import PARKED_MAX
-from bulkpatch.core.waves import Phase, WaveState
+from bulkpatch.core.waves import Phase, WaveKeeper, WaveState
 from bulkpatch.core.window import SendWindow
 from bulkpatch.core.work import Stop, Why
 from bulkpatch.engine.engine import Engine
-from bulkpatch.engine.waving import APPROVED, DRAINED, PASSED, STARTED, WATCH_S, Waves
+from bulkpatch.engine.waving import APPROVED, DECIDED, DRAINED, PASSED, STARTED, WATCH_S, Waves
 from bulkpatch.errors import Unreachable
 from bulkpatch.ledger.memory import MemoryLedger
-from bulkpatch.model import Gate, PerRecipient, Progressed, Request, RowState, Threshold
+from bulkpatch.model import Gate, GateVerdict, PerRecipient, Progressed, Request, RowState, Threshold
+from bulkpatch.plugins import PluginFailed
 
 ASKED = Stop(why=Why.SIGNAL, code="BP503", reason="asked", exit_code=130)
 NONE_FAILED = parse_threshold(0)
@@ -53,6 +55,23 @@ class FakeWatch:
         return self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
 
 
+@dataclass
+class FakeDecide:
+    """engine.waving.Decide: answers by list, the last one for ever; remembers what it was told."""
+
+    verdicts: list[GateVerdict | PluginFailed]
+    told: list[tuple[int, int, int, dict[RowState, int]]] = field(default_factory=list)
+
+    async def __call__(self, wave: WaveKeeper, states: Mapping[RowState, int]) -> GateVerdict:
+        """What it says, after a second."""
+        self.told.append((wave.wave.number, wave.tried, wave.failed, dict(states)))
+        await asyncio.sleep(1.0)
+        said = self.verdicts.pop(0) if len(self.verdicts) > 1 else self.verdicts[0]
+        if isinstance(said, PluginFailed):
+            raise said
+        return said
+
+
 def states(sizes: Sequence[int], gate: Gate | None = None) -> tuple[WaveState, ...]:
     """Waves of so many rows, each with ``gate``."""
     return tuple(
@@ -65,18 +84,18 @@ def run_of(
     sizes: Sequence[int],
     gate: Gate | None = None,
     *,
-    watch: FakeWatch | None = None,
     api: ScriptedApi | None = None,
     meanwhile: Callable[[Engine], Awaitable[None]] | None = None,
+    **asked: Any,
 ) -> Run:
-    """A run of waves of so many rows; rows stand in the order of their waves."""
+    """A run of waves of so many rows; rows stand in the order of their waves. ``asked`` is whom their gates ask."""
     source = Listed(sum(sizes))
     numbers = [number for number, size in enumerate(sizes, start=1) for _ in range(size)]
     return Run(
         source=source,
         ledger=source.ledger(waves=numbers),
         api=api or ScriptedApi(accepts),
-        waves=Waves(states=states(sizes, gate), who="ada", watch=watch),
+        waves=Waves(states=states(sizes, gate), who="ada", **asked),
         meanwhile=meanwhile,
     )
 
@@ -521,3 +540,58 @@ def test_a_destination_is_shown_to_have_changed_only_by_what_was_answered() -> N
     assert (stopped.code, run.ledger.counts()) == ("BP413", {RowState.PENDING: 1})
     (known,) = run.ledger.pending_between(1, 1)
     assert known.doubted
+
+
+# ── plugins at a gate ────────────────────────────────────────────────────────────────────────────
+
+
+def test_no_wave_begins_before_the_plugin_lets_it() -> None:
+    """It is told what is durable, wave by wave, and what it said is on record."""
+    decide = FakeDecide([GateVerdict(passes=True, reason="CHG-1 is open")])
+    run = run_of([2, 3, 4], Gate(plugin="ticket"), decide=decide)
+    assert run.to_its_end() is None
+    assert decide.told == [(1, 2, 0, {RowState.ACCEPTED: 2}), (2, 3, 0, {RowState.ACCEPTED: 5})]
+    assert kinds(run) == [(kind, number) for number in (1, 2) for kind in (DRAINED, DECIDED, PASSED)]
+    assert {"wave": 1, "passes": True, "reason": "CHG-1 is open"} in [
+        json.loads(act.detail) for act in run.ledger.acts()
+    ]
+    assert sent_s(run)[2] >= 1.0
+    assert "wave 1: the gate ticket lets the run go on: CHG-1 is open" in [one.message for one in run.heard.notices]
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "words"),
+    [
+        (GateVerdict(passes=False, reason="it is closed"), "BP511", "does not let the run go on: it is closed"),
+        (GateVerdict(passes=False), "BP511", "does not let the run go on"),
+        (PluginFailed("OSError"), "BP512", "gave no verdict: OSError"),
+    ],
+)
+def test_a_plugin_that_does_not_say_yes_stops_the_run_and_a_resume_asks_it_again(
+    said: GateVerdict | PluginFailed, code: str, words: str
+) -> None:
+    """Nothing of the next wave was sent, nothing is lost, and no wave that passed is sent again."""
+    gate = Gate(plugin="ticket")
+    run = run_of([2, 3], gate, decide=FakeDecide([said]))
+    stopped = run.to_its_end()
+    assert stopped is not None
+    assert (stopped.code, stopped.exit_code) == (code, 3)
+    assert stopped.reason == f"wave 1: the gate ticket {words}"
+    assert run.ledger.counts() == {RowState.ACCEPTED: 2, RowState.PENDING: 3}
+    assert run.waves is not None
+    decide = FakeDecide([GateVerdict(passes=True)])
+    again = resumed(run, gate)
+    again = replace(again, waves=replace(again.waves or Waves(), decide=decide))
+    assert again.to_its_end() is None
+    assert [number for number, *_ in decide.told] == [1]
+    assert len(again.api.asked) == 3
+
+
+def test_a_run_that_is_stopped_while_the_plugin_thinks_does_not_wait_for_it() -> None:
+    async def stop(engine: Engine) -> None:
+        await until(lambda: engine.dispatcher.wave.phase is Phase.ASKING)
+        engine.stop(ASKED)
+
+    run = run_of([1, 1], Gate(plugin="ticket"), decide=FakeDecide([GateVerdict(passes=True)]), meanwhile=stop)
+    assert run.to_its_end() == ASKED
+    assert run.ledger.counts() == {RowState.ACCEPTED: 1, RowState.PENDING: 1}

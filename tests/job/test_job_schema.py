@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from job_rig import CONTRACT, SMALLEST, as_toml, load
 from jsonschema import Draft7Validator, Draft202012Validator  # type: ignore[import-untyped]
 
-from bulkpatch.cli.starters import STARTERS
+from bulkpatch.cli.starters import NAMES, Answers, job_text
 from bulkpatch.errors import InvalidInput
 from bulkpatch.job.grammar import fields_at
 from bulkpatch.job.schema import as_text, job_schema
@@ -127,10 +128,13 @@ def test_every_ready_made_job_passes(path: Path) -> None:
     assert accepts(path.read_text("utf-8"))
 
 
-@pytest.mark.parametrize("name", STARTERS)
-def test_every_starter_passes(name: str) -> None:
+@pytest.mark.parametrize("kind", NAMES)
+def test_every_starter_passes(kind: str) -> None:
     """What ``init`` writes."""
-    assert accepts(STARTERS[name].job.format(name=STARTERS[name].name))
+    told = Answers(
+        kind=kind, name="a", rate="5/s", canary="3", base_url="http://127.0.0.1:1", secret="env:A", verify="both"
+    )
+    assert accepts(job_text(replace(told, field="postgres.password_auth.password", machine_type="m")))
 
 
 HOLDS: Final = [
@@ -179,7 +183,9 @@ FAILS: Final = [
     "[send]\nrate = '5/day'\n",
     "[send]\nconcurrency = 0\n",
     "[send]\nconcurrency = '8'\n",
-    "[send]\ntransport = 'aiohttp'\n",
+    "[send]\ntransport = 'AioHttp'\n",
+    "[[wave]]\nsize = 1\ngate = { plugin = '../up' }\n",
+    "[report]\nwriters = ['a.b']\n",
     "[send]\nwindow = { days = ['sat'] }\n",
     "[send]\nwindow = { days = [], from = '01:00', to = '02:00', tz = 'UTC' }\n",
     "[send]\nwindow = { days = ['sat', 'sat'], from = '01:00', to = '02:00', tz = 'UTC' }\n",
@@ -344,7 +350,7 @@ jobs = st.fixed_dictionaries(
             concurrency=st.integers(1, 1000),
             timeout=durations,
             attempts=st.integers(1, 20),
-            transport=st.sampled_from(["httpx", "curl"]),
+            transport=st.sampled_from(["httpx", "curl", "pigeon-post"]),
             window=windows,
             on_drift=st.sampled_from(["skip", "stop", "send"]),
         ),
@@ -352,7 +358,8 @@ jobs = st.fixed_dictionaries(
         "guard": _some(max_failed=counts | shares, min_tried=counts),
         "limits": _some(per_recipient=_some(in_flight=st.integers(1, 1000), unverified=counts)),
         "verify": _some(connection_test=st.sampled_from(["off", "both"]), deadline=durations, poll=durations),
-        "secrets": _some(allow_short=st.booleans(), exec_env=st.lists(words, max_size=2)),
+        "report": _some(writers=st.lists(st.sampled_from(["tally", "a-b", "9"]), unique=True)),
+        "secrets": _some(allow_short=st.booleans(), pin_versions=st.booleans(), exec_env=st.lists(words, max_size=2)),
     },
 )
 

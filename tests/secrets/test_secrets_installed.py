@@ -15,10 +15,11 @@ from secrets_rig import ASCII, RealClock, SteppingClock, redactor_of, resolver_o
 from stores_rig import refusal, resolved
 
 from bulkpatch.errors import StoreFailed
+from bulkpatch.plugins import Group, found, installed
 from bulkpatch.secrets.flaws import Unusable
 from bulkpatch.secrets.forms import EXTRAS
 from bulkpatch.secrets.pace import Pace, ReadLimit
-from bulkpatch.secrets.references import SDKS, check_form, has_sdk, installed
+from bulkpatch.secrets.references import SDKS, check_form, has_sdk
 
 BATCHES = f"""
 from bulkpatch.secrets.flaws import Unusable
@@ -55,10 +56,10 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     points = "[bulkpatch.secrets]\nshop = batchfront:KIND\nvault = batchfront:KIND\n"
     (folder / "entry_points.txt").write_text(points)
     monkeypatch.syspath_prepend(str(tmp_path))
-    installed.cache_clear()
+    found.cache_clear()
     has_sdk.cache_clear()
     yield
-    installed.cache_clear()
+    found.cache_clear()
     has_sdk.cache_clear()
     sys.modules.pop("batchfront", None)
 
@@ -127,8 +128,8 @@ def test_a_scheme_of_an_extra_names_the_extra(scheme: str, monkeypatch: pytest.M
 def test_every_extra_is_registered() -> None:
     """By this package's own entry points, each with what it needs."""
     assert set(EXTRAS) == set(SDKS)
-    assert set(EXTRAS) <= set(installed())
-    assert all(installed()[scheme].module.startswith("bulkpatch.secrets.") for scheme in EXTRAS)
+    assert set(EXTRAS) <= set(installed(Group.SECRETS))
+    assert all(installed(Group.SECRETS)[scheme].is_ours for scheme in EXTRAS)
 
 
 def test_no_sdk_is_imported_before_its_scheme_is_read(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from secrets_rig import resolver_of
 
 from bulkpatch.errors import StoreFailed
+from bulkpatch.plugins import found
 from bulkpatch.secrets.flaws import Unusable
-from bulkpatch.secrets.references import check_form, installed, parse
+from bulkpatch.secrets.references import check_form, parse
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_another_package_brings_a_scheme(tmp_path: Path, monkeypatch: pytest.Mon
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: storefront\nVersion: 1.0\n")
     (folder / "entry_points.txt").write_text("[bulkpatch.secrets]\nshop = storefront:resolve\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    installed.cache_clear()
+    found.cache_clear()
     try:
         resolver = resolver_of(tmp_path, {})
         assert resolver.hold(["shop:a/b"]) == {}
@@ -106,4 +107,4 @@ def test_another_package_brings_a_scheme(tmp_path: Path, monkeypatch: pytest.Mon
             asyncio.run(resolver.resolve("shop:boom"))
         assert failed.value.message == "shop:boom: the store of shop: failed (RuntimeError)"
     finally:
-        installed.cache_clear()
+        found.cache_clear()

@@ -31,7 +31,7 @@ from bulkpatch.engine.reading import Reader, Turns
 from bulkpatch.engine.signals import two_step
 from bulkpatch.engine.survey import survey
 from bulkpatch.errors import BulkpatchError
-from bulkpatch.job.spec import ApiSpec, HooksSpec, InputSpec, Job, SecretsSpec, VerifySpec, Wave
+from bulkpatch.job.spec import ApiSpec, HooksSpec, InputSpec, Job, ReportSpec, SecretsSpec, VerifySpec, Wave
 from bulkpatch.model import Act, Event, Sight
 from bulkpatch.prequel.live import unpack
 
@@ -327,6 +327,7 @@ def _job(story: Story) -> Job:
         verify=VerifySpec(),
         per_recipient=story.per_recipient,
         secrets=SecretsSpec(),
+        report=ReportSpec(),
         hooks=HooksSpec(),
         path=Path("simulated.toml"),
         sha256="",

@@ -42,7 +42,7 @@ def test_an_older_libcurl_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "bulkpatch.transport.curl_transport", raising=False)
     flaw = transport_flaw("curl")
     assert flaw is not None
-    assert flaw.message == 'transport = "curl" needs libcurl 8.10 or newer, and here is 7.88.1'
+    assert flaw.message == "curl needs libcurl 8.10 or newer, and here is 7.88.1"
 
 
 def test_a_transport_that_is_none_is_refused() -> None:

@@ -1,10 +1,8 @@
-"""``schema``, ``config`` and ``init``: what can be set, what is set, and a place to start."""
+"""``schema`` and ``config``: what can be set, and what is set."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,14 +10,12 @@ from cyclopts import Parameter
 
 from bulkpatch.cli.settings import ENVIRON, Common, settings_of
 from bulkpatch.cli.speaking import say, say_json, tell
-from bulkpatch.cli.starters import SCHEMA, STARTERS
 from bulkpatch.errors import InvalidInput, Problem
 from bulkpatch.prequel.browse import describe
 from bulkpatch.prequel.catalogue import Field, catalogue
 
 _COMMON = Common()
 Form = Literal["text", "json"]
-Kind = Literal["rotate", "migrate", "toggle"]
 
 
 def schema(
@@ -99,47 +95,3 @@ def config(
     if not origins:
         tell("nothing is set outside a job; give a job file to see its settings")
     return 0
-
-
-def init(
-    kind: Kind | None = None,
-    *,
-    name: Annotated[str | None, Parameter(help="The job's name.")] = None,
-    folder: Annotated[Path, Parameter(help="Where the files go.")] = Path("jobs"),
-) -> int:
-    """Write a job and a sample input to start from, and the schema by which editors complete the job's keys.
-
-    On a terminal it asks for what was not given. No job and no input is overwritten.
-
-    Parameters
-    ----------
-    kind
-        rotate (credentials), migrate (machine types) or toggle (switch on and off).
-    """
-    chosen = kind or _asked("What is it for: rotate, migrate or toggle?", "rotate")
-    if chosen not in STARTERS:
-        raise InvalidInput(
-            [Problem(code="BP120", message=f"no such kind: {chosen}", hint=f"One of {', '.join(STARTERS)}.")]
-        )
-    starter = STARTERS[chosen]
-    job_name = name or _asked("What is the job called?", starter.name)
-    files = {folder / f"{job_name}.toml": starter.job.format(name=job_name), folder / f"{job_name}.csv": starter.rows}
-    for path in files:
-        if path.exists():
-            raise InvalidInput([Problem(code="BP125", message=f"{path} exists already", hint="Use another --name.")])
-    folder.mkdir(parents=True, exist_ok=True)
-    schema_file = folder / SCHEMA  # the same for every job of the folder, and this version's
-    files[schema_file] = resources.files("bulkpatch.job").joinpath(SCHEMA).read_text("utf-8")
-    for path, text in files.items():
-        path.write_text(text, encoding="utf-8")
-        say(f"wrote {path}")
-    say(f"next: bulkpatch check {folder / f'{job_name}.toml'}")
-    return 0
-
-
-def _asked(question: str, default: str) -> str:
-    """What is typed on a terminal; ``default`` for an empty line, and where nobody can be asked."""
-    if not sys.stdin.isatty():
-        return default
-    tell(f"{question} [{default}]")
-    return sys.stdin.readline().strip() or default

@@ -87,6 +87,8 @@ def report(
         raise InvalidInput([Problem(code="BP120", message=words, hint="Leave out --by, and give another -o.")])
     options = options_of(common)
     files = api.rebuild_report(run, options)
+    if verified or columns or output != "text":  # which tells them itself
+        tell(*(f"note: {note}" for note in files.notes))
     if verified:
         return export_verified(files, api.credentials(run, options), output)
     if columns:
