@@ -301,7 +301,7 @@ def _members(kind: type) -> Page:
     if isinstance(kind, EnumType):
         yield from (", ".join(f"`{one.value}`" for one in kind), "")  # type: ignore[var-annotated]
     elif dataclasses.is_dataclass(kind):
-        members = [(_code(one.name), _code(one.type)) for one in dataclasses.fields(kind)]
+        members = [(_code(one.name), _code(str(one.type).replace(" | ", " or "))) for one in dataclasses.fields(kind)]
         yield from _table(("field", "type"), members) if members else ()
 
 
