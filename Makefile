@@ -1,5 +1,5 @@
 # Every target does its own set-up: Python 3.11+, pip and make are all a new machine needs.
-.PHONY: setup demo test test-all judges prove prove-all mutants cover lint bench sim lock clean
+.PHONY: setup demo test test-all judges prove prove-all mutants cover lint bench sim docs reference lock clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -64,9 +64,16 @@ RUNS ?= 1
 sim: setup
 	$(BIN)/python tests/simulation/simulate.py --seed $(SEED) --runs $(RUNS) --workers $(WORKERS)
 
+# The site, in site/: no warning, no address but its own. The reference is written by the program first.
+docs: reference
+	$(BIN)/zensical build --clean --strict
+
+reference: setup
+	$(BIN)/python docs/reference.py
+
 lock:
 	uv pip compile --universal --generate-hashes --no-strip-extras --no-header --python-version 3.11 pyproject.toml -o requirements.txt
 	uv pip compile --universal --generate-hashes --no-strip-extras --no-header --python-version 3.11 pyproject.toml --group dev -o requirements-dev.txt
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv site .cache .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -19,7 +19,7 @@ from bulkpatch.errors import InvalidInput, Problem
 from bulkpatch.job.spec import Origin
 from bulkpatch.model import Rate
 
-_VARIABLES = {
+VARIABLES = {
     "BULKPATCH_BASE_URL": "api.base_url",
     "BULKPATCH_RATE": "send.rate",
     "BULKPATCH_CONCURRENCY": "send.concurrency",
@@ -63,7 +63,7 @@ class Sending:
 def settings_of(common: Common, sending: Sending | None, environ: Mapping[str, str]) -> dict[str, Origin]:
     """Overrides by dotted key: flag before environment before user config."""
     found = {key: Origin(value=value, source="user config") for key, value in _user_config(environ).items()}
-    for variable, key in _VARIABLES.items():
+    for variable, key in VARIABLES.items():
         if variable in environ:
             found[key] = Origin(value=_typed(key, environ[variable]), source=f"environment ({variable})")
     flags = {"api.base_url": common.base_url, "send.rate": common.rate}

@@ -15,14 +15,16 @@ A failed row is never an exception: it is data in the ledger. An exception ends 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 from bulkpatch.errors.codes import CODES, Explanation
 
 __all__ = [
     "CODES",
+    "EXIT_MEANINGS",
     "Broken",
     "BulkpatchError",
     "ExitCode",
@@ -53,6 +55,22 @@ class ExitCode(IntEnum):
     INTERNAL = 70
     SIGINT = 130
     SIGTERM = 143
+
+
+EXIT_MEANINGS: Final[Mapping[ExitCode, str]] = {
+    ExitCode.DONE: "every row done",
+    ExitCode.ROWS_FAILED: "finished; some rows failed",
+    ExitCode.INVALID: "usage, job, input or a secret reference invalid: nothing was sent",
+    ExitCode.STOPPED: "stopped by a guard, a gate, the breaker or `abort`; resumable",
+    ExitCode.KEY_REFUSED: "the API refused the key, or is not who it should be",
+    ExitCode.WORK_TO_DO: "only with `plan --detailed-exitcode`: there is work to do",
+    ExitCode.MISMATCH: "held by another process, or job, input or ledger version no longer match",
+    ExitCode.UNKNOWN_ROWS: "finished, and some rows are `unknown`: they may have been applied",
+    ExitCode.LEDGER: "ledger damaged, or disk full or failing",
+    ExitCode.INTERNAL: "internal error",
+    ExitCode.SIGINT: "interrupted by SIGINT; the ledger is safe",
+    ExitCode.SIGTERM: "interrupted by SIGTERM; the ledger is safe",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,7 @@ FILE: Final = "failures.csv"
 LINES_PER_CHECK: Final = 1_000
 """Lines that are searched for secrets and written at once; about 1 MiB at most of ordinary rows."""
 
-_OURS: Final = {
+OURS: Final = {
     "_bp_row": "row",
     "_bp_state": "state",
     "_bp_error_code": "error_code",
@@ -77,7 +77,7 @@ def write_failures(  # noqa: PLR0913  (two texts in, one out, and what they are 
 def _whole_lines(cells: CellSource, wanted: Sequence[int], failed: pl.LazyFrame, header: RunHeader) -> Iterator[str]:
     names, rows = _ask(lambda: cells(wanted))
     kept = [index for index, name in enumerate(names) if not name.startswith(IGNORED_PREFIX)]
-    yield csv_line([*(names[index] for index in kept), *_OURS, _INPUT])
+    yield csv_line([*(names[index] for index in kept), *OURS, _INPUT])
     for fact in _facts(failed):
         number, texts = _ask(lambda: next(rows, (0, ())))
         if number != fact["row"] or len(texts) != len(names):
@@ -86,7 +86,7 @@ def _whole_lines(cells: CellSource, wanted: Sequence[int], failed: pl.LazyFrame,
 
 
 def _id_lines(failed: pl.LazyFrame, header: RunHeader, id_column: str, note: Sequence[str]) -> Iterator[str]:
-    yield csv_line([*note, id_column, *_OURS, _INPUT])
+    yield csv_line([*note, id_column, *OURS, _INPUT])
     for fact in _facts(failed):
         yield csv_line([*(GONE for _ in note), fact["destination_id"], *_ours(fact, header)])
 
@@ -100,13 +100,13 @@ def _ask(question: Callable[[], Any]) -> Any:
 
 
 def _facts(failed: pl.LazyFrame) -> Iterator[dict[str, Any]]:
-    narrow = failed.select("destination_id", *_OURS.values())
+    narrow = failed.select("destination_id", *OURS.values())
     for batch in narrow.collect_batches(maintain_order=True):
         yield from batch.iter_rows(named=True)
 
 
 def _ours(fact: dict[str, Any], header: RunHeader) -> list[str]:
-    texts = ["" if fact[name] is None else no_formula(str(fact[name])) for name in _OURS.values()]
+    texts = ["" if fact[name] is None else no_formula(str(fact[name])) for name in OURS.values()]
     more = f" and {len(header.inputs) - 1} more" if len(header.inputs) > 1 else ""
     source = header.inputs[0].path if header.inputs else "input"
     return [*texts, no_formula(f"{source}{more} row {fact['row']}")]

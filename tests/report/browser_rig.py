@@ -66,8 +66,8 @@ class Visit:
 
 
 @contextmanager
-def visiting(browser: Browser, path: Path, **options: Any) -> Iterator[Visit]:
-    """``path`` opened in a window of its own; ``options`` are those of a browser context."""
+def visiting(browser: Browser, place: Path | str, **options: Any) -> Iterator[Visit]:
+    """``place``, a file or an address, opened in a window of its own; ``options`` are those of a browser context."""
     context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
     try:
         page = context.new_page()
@@ -77,7 +77,7 @@ def visiting(browser: Browser, path: Path, **options: Any) -> Iterator[Visit]:
         page.on("request", lambda request: visit.asked.append(request.url))
         page.on("dialog", visit.dismiss)
         page.on("popup", lambda popup: visit.opened.append(popup.url))
-        page.goto(path.as_uri())
+        page.goto(place.as_uri() if isinstance(place, Path) else place)
         yield visit
     finally:
         context.close()
