@@ -110,6 +110,7 @@ def test_no_page_is_wider_than_a_telephone(address: str, browser: Browser) -> No
 
 def test_the_search_finds_a_code_without_a_network(address: str, browser: Browser) -> None:
     with visiting(browser, f"{address}/index.html") as visit:
+        visit.page.wait_for_load_state("networkidle")
         visit.page.keyboard.press("Control+k")
         visit.page.keyboard.type("BP503")
         visit.page.get_by_text("Reference / Error codes").first.wait_for()
