@@ -7,7 +7,7 @@ import json
 import os
 import platform
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import time
@@ -44,12 +44,12 @@ from bulkpatch.job.spec import Window
 from bulkpatch.ledger.ballast import Ballast
 from bulkpatch.ledger.folder import write_private
 from bulkpatch.ledger.opening import OWNER
-from bulkpatch.model import Act, Limits, Notice, RowState, RunEnded, RunResult, RunStarted, Snapshot
+from bulkpatch.model import Act, FailureKind, Limits, Notice, RowState, RunEnded, RunResult, RunStarted, Snapshot
 from bulkpatch.observe.log import EventLog
 from bulkpatch.observe.many import Observers
 from bulkpatch.observe.progress import SilentProgress
 from bulkpatch.ports import Ledger, Source
-from bulkpatch.reporting.write import write_report
+from bulkpatch.reporting.write import ReportFiles, write_report
 from bulkpatch.secrets.leaks import search_folder
 
 LOG_FILE: Final = "log.jsonl"
@@ -289,7 +289,8 @@ def _result(session: Session, stop: Stop | None, snapshot: Snapshot) -> RunResul
 def _reported(session: Session, result: RunResult) -> tuple[RunResult, Sequence[str]]:
     """Write the report. Where the disk does not take it the ledger is done all the same, and the result says so."""
     try:
-        return result, _report(session, result)
+        files = _report(session, result)
+        return _with_failures(result, files.overview), files.notes
     except LedgerFailed as failure:
         words = f"{failure.message}. {failure.hint}"
         reason = f"{result.reason} {words}".strip()
@@ -297,9 +298,23 @@ def _reported(session: Session, result: RunResult) -> tuple[RunResult, Sequence[
         return failed, [words]
 
 
-def _report(session: Session, result: RunResult) -> Sequence[str]:
+def _with_failures(result: RunResult, view: Mapping[str, Any]) -> RunResult:
+    """``result`` with the causes of its failures. That a row was not attempted is no cause of its own."""
+    kinds = [kind for kind in view["failures"] if kind["state"] != RowState.NOT_ATTEMPTED]
+    return replace(
+        result,
+        failures=tuple(
+            FailureKind(rows=kind["rows"], state=RowState(kind["state"]), code=kind["error_code"], error=kind["error"])
+            for kind in kinds
+        ),
+        failure_kinds=view["failure_kinds"] - (len(view["failures"]) - len(kinds)),
+        simulated=view["run"]["simulated"],
+    )
+
+
+def _report(session: Session, result: RunResult) -> ReportFiles:
     opened = session.opened
-    files = write_report(
+    return write_report(
         session.ledger,
         session.folder,
         redactor=opened.redactor,
@@ -309,7 +324,6 @@ def _report(session: Session, result: RunResult) -> Sequence[str]:
         result=result,
         earlier=earlier_run(session.folder, session.ledger.header()),
     )
-    return files.notes
 
 
 def cells_of(opened: Opened) -> Any:

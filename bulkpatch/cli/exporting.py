@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bulkpatch.cli.speaking import say, say_bytes, say_json
-from bulkpatch.observe.words import harmless
+from bulkpatch.model import FailureKind, RowState
+from bulkpatch.observe.endings import failure_lines
 from bulkpatch.reporting.credentials import Credentials, verified, with_credentials
 from bulkpatch.reporting.glance import rfc3339
 from bulkpatch.reporting.group import grouped, scan
@@ -47,14 +48,15 @@ def _say_table(made: str | bytes, form: Form) -> None:
 def overview_lines(files: ReportFiles) -> Sequence[str]:
     """The run at a glance, and where its files are."""
     view = files.overview
-    counts = " · ".join(f"{state} {number}" for state, number in view["states"].items() if number)
+    counts = " · ".join(f"{state} {number:,}" for state, number in view["states"].items() if number)
+    kinds = [
+        FailureKind(rows=one["rows"], state=RowState(one["state"]), code=one["error_code"], error=one["error"])
+        for one in view["failures"]
+    ]
     return [
         f"{view['run']['run_id']}: {view['verdict']}",
         f"  {counts}",
-        *[
-            harmless(f"  {failure['rows']} x {failure['error_code']} {failure['error']}")
-            for failure in view["failures"]
-        ],
+        *[f"  ✗ {line}" for line in failure_lines(kinds, view["failure_kinds"])],
         f"  outcomes  {files.outcomes}",
         f"  failures  {files.failures}",
         f"  summary   {files.summary}",

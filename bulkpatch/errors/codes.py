@@ -519,6 +519,11 @@ CODES: dict[str, Explanation] = {
         " lock the account. Other credentials went on.",
         "Mend the secret where its reference points, then resume: the held rows are pending. Each process counts anew.",
     ),
+    "BP511": Explanation(
+        "Steered from another terminal",
+        "`bulkpatch pause`, `continue`, `approve` or `throttle` was called for the run; the ledger has who and when.",
+        "Nothing, if it was meant; `bulkpatch status` shows what holds now.",
+    ),
     "BP504": Explanation(
         "Nothing may leave for so long",
         "Waits that the API asks for come to more than 600 seconds.",

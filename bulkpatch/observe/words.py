@@ -64,6 +64,18 @@ def share(part: int, whole: int) -> str:
     return f"{part * 1000 // whole / 10:g}%" if whole else "100%"
 
 
+def gate_words(*, allowed: str, soak_s: float, transfers: float | None, window_s: float | None, approve: bool) -> str:
+    """What a gate asks for before the next wave."""
+    within = f" within {duration(window_s)}" if window_s is not None else ""
+    asked = (
+        f"at most {allowed} failed" if allowed else "",
+        f"{duration(soak_s)} of soak" if soak_s else "",
+        f"{transfers:.0%} of transfers good{within}" if transfers else "",
+        "approval" if approve else "",
+    )
+    return ", ".join(filter(None, asked)) or "nothing"
+
+
 def states(snapshot: Snapshot) -> list[tuple[RowState, str]]:
     """``(state, "accepted 12,300")`` for each state that holds rows: done first, then failed."""
     held = ((state, snapshot.states.get(state, 0)) for state in (*DONE, *FAILED))
