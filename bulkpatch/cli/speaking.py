@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TextIO
 
 from bulkpatch.errors import LedgerFailed
 from bulkpatch.observe.words import harmless
@@ -19,6 +19,14 @@ def say(*lines: str) -> None:
     with _written():
         for line in lines:
             print(_shown(line))  # noqa: T201  (this is where the program speaks)
+
+
+def columns(stream: TextIO) -> int | None:
+    """Columns of the terminal that ``stream`` leads to; None where it leads elsewhere."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
 
 
 def say_bytes(document: bytes) -> None:

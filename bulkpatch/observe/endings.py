@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from textwrap import wrap
 
 from bulkpatch.errors import ExitCode
 from bulkpatch.model import FailureKind, RowState, RunResult
@@ -16,8 +17,11 @@ _GATE_FAILED = "BP506"
 """A wave that failed its gate stays failed: a resume would stop there again."""
 
 
-def ended_lines(result: RunResult) -> list[str]:
-    """Verdict, counts by state, reason, failures by cause, then the commands that lead on: one fact a line."""
+def ended_lines(result: RunResult, width: int | None = None) -> list[str]:
+    """Verdict, counts by state, reason, failures by cause, then the commands that lead on: one fact a line.
+
+    Words are broken into ``width`` columns, if there is one; commands stay whole, to be copied.
+    """
     snapshot = result.snapshot
     told = [_verdict(result)]
     counted = [text for _, text in states(snapshot)]
@@ -33,7 +37,8 @@ def ended_lines(result: RunResult) -> list[str]:
     commands = next_commands(
         result.run_id, status=result.status, code=result.code, states=held, simulated=result.simulated
     )
-    return told + [f"  {command}" for command in commands]
+    broken = [part for line in told for part in within(width, line)]
+    return broken + [f"  {line}" for line in command_lines(commands, width and width - 2)]
 
 
 def _verdict(result: RunResult) -> str:
@@ -67,7 +72,7 @@ def failure_lines(kinds: Sequence[FailureKind], of: int) -> list[str]:
 
 def next_commands(
     run_id: str, *, status: str, code: str | None, states: Collection[RowState], simulated: bool = False
-) -> list[str]:
+) -> list[tuple[str, str]]:
     """What to type next, each with what it does; ``states`` are those that hold rows."""
     commands = []
     if code == _GATE_FAILED:
@@ -81,5 +86,20 @@ def next_commands(
     commands.append((f"bulkpatch report {run_id}", "shows the outcomes"))
     if code:
         commands.append((f"bulkpatch explain {code}", "says what the code means"))
+    return commands
+
+
+def command_lines(commands: Sequence[tuple[str, str]], width: int | None = None) -> list[str]:
+    """Each command with what it does beside it, or below it where that would not fit into ``width`` columns."""
     longest = max(len(command) for command, _ in commands)
-    return [f"{command:<{longest}}  {what}" for command, what in commands]
+    if width is None or all(longest + 2 + len(what) <= width for _, what in commands):
+        return [f"{command:<{longest}}  {what}" for command, what in commands]
+    return [line for command, what in commands for line in (command, f"  {what}")]
+
+
+def within(width: int | None, line: str) -> list[str]:
+    """``line`` broken between words into ``width`` columns, what follows as far in as it began."""
+    if width is None or len(line) <= width:
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()) or 2)
+    return wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

@@ -42,7 +42,7 @@ def reached(snapshot: Snapshot) -> list[str]:
     settled, total = snapshot.settled, snapshot.total
     parts = [f"{count(settled)}/{count(total)}", share(settled, total), f"{duration(snapshot.elapsed_s)} so far"]
     if settled < total and not snapshot.stopping:
-        parts.append(_left(snapshot))
+        parts += _left(snapshot)
     return parts
 
 
@@ -54,7 +54,7 @@ def counted(snapshot: Snapshot) -> list[str]:
 def pace(snapshot: Snapshot) -> list[str]:
     """The rate against its limit, what is under way, and how the API answers."""
     parts = [
-        f"{rate(snapshot.rate_now)} of {rate(snapshot.rate_asked)}",
+        f"{rate(snapshot.rate_now, like=snapshot.rate_asked)} of {rate(snapshot.rate_asked)}",
         f"{count(snapshot.in_flight)} in flight",
         f"retries {count(snapshot.retries)}",
         f"429s {count(snapshot.throttled)}",
@@ -107,9 +107,9 @@ def _at_gate(wave: WaveView, run: str) -> str:
             return ""
 
 
-def _left(snapshot: Snapshot) -> str:
+def _left(snapshot: Snapshot) -> list[str]:
     if snapshot.left_s is None:
-        return "time left unknown"
+        return ["time left unknown"]
     parts = [
         (snapshot.soaks_s, f"{duration(snapshot.soaks_s)} soaks"),
         (snapshot.opens_in_s, f"{duration(snapshot.opens_in_s)} until the window opens"),
@@ -117,5 +117,5 @@ def _left(snapshot: Snapshot) -> str:
     ]
     waits = [words for size, words in parts if size]
     sending_s = snapshot.left_s - snapshot.soaks_s - snapshot.opens_in_s
-    total = f"about {duration(snapshot.left_s)} left"
-    return f"{total} ({' + '.join([f'{duration(sending_s)} sending', *waits])})" if waits else total
+    left = [f"about {duration(snapshot.left_s)} left"]
+    return [*left, " + ".join([f"{duration(sending_s)} sending", *waits])] if waits else left

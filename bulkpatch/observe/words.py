@@ -52,9 +52,9 @@ def latency(ms: float) -> str:
     return f"{ms:.0f} ms" if ms < 1000 else f"{ms / 1000:.1f} s"  # noqa: PLR2004 - milliseconds in a second
 
 
-def rate(per_s: float) -> str:
-    """A rate in the unit that leaves a readable number: ``4.9/s``, ``30/min``."""
-    if 0 < per_s < 1:
+def rate(per_s: float, *, like: float | None = None) -> str:
+    """A rate in the unit that leaves a readable number, or that of ``like``: ``4.9/s``, ``30/min``."""
+    if 0 < (per_s if like is None else like) < 1:
         return f"{per_s * _MINUTE_S:.3g}/min"
     return f"{per_s:,.1f}/s".replace(".0/", "/")
 

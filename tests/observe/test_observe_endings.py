@@ -19,6 +19,26 @@ def test_a_run_without_failures() -> None:
     ]
 
 
+def test_on_a_narrow_terminal_commands_stay_whole() -> None:
+    """Words are broken between words, and what a command does goes below it."""
+    stopped = result(status="stopped", exit_code=3, snapshot=snapshot(), code="BP501", reason="2.1% of the rows failed")
+    assert ended_lines(stopped, 40) == [
+        "Stopped: 6,033 of 12,000 rows settled, 5",
+        "  failed. The ledger is safe.",
+        "  accepted 6,016 · noop 12 · rejected 4",
+        "  · unknown 1 · pending 5,967 · in 2 min",
+        "  4 s",
+        "  2.1% of the rows failed [BP501]",
+        f"  bulkpatch resume {RUN}",
+        "    goes on where it stopped",
+        f"  bulkpatch report {RUN}",
+        "    shows the outcomes",
+        "  bulkpatch explain BP501",
+        "    says what the code means",
+    ]
+    assert ended_lines(stopped, 200) == ended_lines(stopped)
+
+
 def test_a_run_of_one_row() -> None:
     """In the singular."""
     one = snapshot(total=1, states={RowState.VERIFIED: 1}, elapsed_s=0.4)

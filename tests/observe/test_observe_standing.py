@@ -51,10 +51,10 @@ def test_the_verdict_says_what_is_waited_for(changes: dict[str, Any], tone: Tone
 def test_time_left_is_sending_and_soaks_and_what_nobody_knows() -> None:
     """Each part is named as soon as it is not sending alone; once the run stops none is left to tell."""
     assert reached(snapshot(left_s=45.0))[-1] == "about 45 s left"
-    told = reached(snapshot(left_s=345.0, soaks_s=300.0, approvals=1))[-1]
-    assert told == "about 5 min 45 s left (45 s sending + 5 min soaks + 1 approval)"
-    told = reached(snapshot(left_s=3_645.0, opens_in_s=3_600.0, approvals=2))[-1]
-    assert told == "about 1 h left (45 s sending + 1 h until the window opens + 2 approvals)"
+    told = reached(snapshot(left_s=345.0, soaks_s=300.0, approvals=1))[-2:]
+    assert told == ["about 5 min 45 s left", "45 s sending + 5 min soaks + 1 approval"]
+    told = reached(snapshot(left_s=3_645.0, opens_in_s=3_600.0, approvals=2))[-2:]
+    assert told == ["about 1 h left", "45 s sending + 1 h until the window opens + 2 approvals"]
     assert reached(snapshot(left_s=None))[-1] == "time left unknown"
     assert "left" not in reached(snapshot(stopping="why"))[-1]
 
@@ -64,6 +64,8 @@ def test_the_rate_stands_against_what_was_asked_for() -> None:
     slowed = snapshot(rate_asked=100.0, rate_limit=66.5, rate_now=71.4, bound_by="the API's own limit")
     assert pace(slowed)[0] == "71.4/s of 100/s"
     assert held(slowed) == ["held by the API's own limit, the API takes 66.5/s"]
+    assert pace(snapshot(rate_asked=20.0, rate_now=0.8))[0] == "0.8/s of 20/s"  # not 48/min of 20/s
+    assert pace(snapshot(rate_asked=0.5, rate_now=0.4))[0] == "24/min of 30/min"
     assert held(snapshot()) == ["held by the rate"]
     assert held(snapshot(total=6_033)) == []
 

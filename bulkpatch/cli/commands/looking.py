@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from bulkpatch import api
 from bulkpatch.cli.settings import ENVIRON, Common, report_dir
-from bulkpatch.cli.speaking import say, say_json, tell
+from bulkpatch.cli.speaking import columns, say, say_json, tell
 from bulkpatch.cli.stories import story_json, story_lines
 from bulkpatch.cli.wiring import options_of
 from bulkpatch.errors import CODES, InvalidInput, Problem
 from bulkpatch.model import RowState, Snapshot
-from bulkpatch.observe.endings import next_commands
+from bulkpatch.observe.endings import command_lines, next_commands
 from bulkpatch.observe.standing import at_wave, counted, held, pace, reached, verdict
 
 _COMMON = Common()
@@ -156,11 +157,11 @@ def _status_lines(stands: dict[str, Any]) -> list[str]:
     if stands.get("reason"):
         lines.append(f"  {stands['reason']}" + (f" [{stands['code']}]" if stands.get("code") else ""))
     if stands["state"] in ENDED:
-        lines += [f"  {command}" for command in _next(stands)]
+        lines += [f"  {line}" for line in command_lines(_next(stands), columns(sys.stdout))]
     return lines
 
 
-def _next(stands: dict[str, Any]) -> list[str]:
+def _next(stands: dict[str, Any]) -> list[tuple[str, str]]:
     return next_commands(
         stands["run_id"],
         status=stands["state"],
