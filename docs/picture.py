@@ -17,11 +17,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any, Self
 
 from playwright.sync_api import ViewportSize, sync_playwright
+from rich.ansi import AnsiDecoder
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
@@ -47,9 +49,12 @@ EXAMPLES = (
     (re.compile(r"\b(pid|process) \d+"), r"\1 4321"),
     (re.compile(re.escape(platform.node())), "ops"),
     (re.compile(r"\b\d+(\.\d+)? GiB free"), "72.3 GiB free"),
+    (re.compile(datetime.now(UTC).strftime("%Y-%m-%d")), "2026-07-04"),
     (re.compile(r"Python [\d.]+, SQLite [\d.]+"), "Python 3.11.7, SQLite 3.40.1"),
 )
 """What differs from one machine or minute to the next, and what stands for it."""
+TIME = re.compile(r"(?<![T:\d])\d\d:\d\d:\d\d\b")
+BEGAN = datetime.combine(datetime(1900, 1, 1), datetime.now(UTC).time().replace(microsecond=0))  # noqa: DTZ001
 THEME = TerminalTheme(
     (22, 26, 31),
     (222, 226, 230),
@@ -154,27 +159,37 @@ class Terminal:
                 raise SystemExit(f"{pattern!r} did not come:\n{self._tmux('capture-pane', '-p')}")
             time.sleep(LOOK_S)
 
-    def run(self, command: str) -> list[str]:
+    def run(self, command: str) -> list[Text]:
         """Clear the screen, run ``command`` to its end, and take what is seen."""
         self.press("C-l")
         self.type(command)
         self.until(re.escape(command) + r"\n[\s\S]*" + PROMPT)
         return self.seen()[:-1]
 
-    def seen(self) -> list[str]:
-        """The lines of the screen, colours as escapes, examples in place of what differs."""
-        lines = self._tmux("capture-pane", "-p", "-e").rstrip("\n").split("\n")
-        return [self._example(line.rstrip()) for line in lines]
-
-    def _example(self, line: str) -> str:
-        line = line.replace(str(self.folder), "/home/ann")
-        for pattern, example in EXAMPLES:
-            line = pattern.sub(example, line)
-        return line
+    def seen(self) -> list[Text]:
+        """The lines of the screen as they were written, colours and all, examples in place of what differs."""
+        whole = self._tmux("capture-pane", "-p", "-e", "-J").rstrip("\n")
+        lines = list(AnsiDecoder().decode(exemplary(whole, self.folder)))  # a colour may go on over many lines
+        for line in lines:
+            line.rstrip()
+        return lines
 
     def _tmux(self, *words: str) -> str:
         command = ["tmux", "-L", self.socket, *words]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def exemplary(text: str, folder: Path) -> str:
+    """``text`` with examples in place of what is of this machine or minute: the first screen was made at 08:15."""
+    text = TIME.sub(_shifted, text.replace(str(folder), "/home/ann"))
+    for pattern, example in EXAMPLES:
+        text = pattern.sub(example, text)
+    return text
+
+
+def _shifted(at: re.Match[str]) -> str:
+    passed = datetime.strptime(at[0], "%H:%M:%S") - BEGAN  # noqa: DTZ007
+    return f"{datetime(1900, 1, 1, 8, 15) + passed:%H:%M:%S}"  # noqa: DTZ001
 
 
 @contextmanager
@@ -193,24 +208,25 @@ def simulator(folder: Path, faults: str = "none") -> Iterator[None]:
         server.wait()
 
 
-def draw(name: str, lines: Sequence[str], columns: int, *, title: str = "bulkpatch") -> None:
-    """``lines``, with their escapes, as an SVG of a terminal window."""
+def draw(name: str, lines: Sequence[Text], columns: int) -> None:
+    """``lines`` as an SVG of a terminal window, which goes on in the next line where it has no more columns."""
     console = Console(record=True, width=columns, file=StringIO(), force_terminal=True, color_system="truecolor")
     for line in lines:
-        text = Text.from_ansi(line)
-        if text.plain.startswith("$ "):
-            text.stylize("bold")
-        console.print(text, no_wrap=True, overflow="ignore", crop=False)
-    svg = console.export_svg(title=title, theme=THEME, unique_id=Path(name).stem)
+        shown = line.copy()
+        if shown.plain.startswith("$ "):
+            shown.stylize("bold")
+        for part in shown.divide(range(columns, len(shown), columns)):
+            console.print(part, no_wrap=True, overflow="ignore", crop=False)
+    svg = console.export_svg(title="bulkpatch", theme=THEME, unique_id=Path(name).stem)
     # rich draws with a font that it fetches from elsewhere; the reader's own will do.
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL).replace("Fira Code, monospace", "monospace")
     (DOCS / name).write_text(re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE), encoding="utf-8")
 
 
-def since(lines: Sequence[str], pattern: str) -> list[str]:
+def since(lines: Sequence[Text], pattern: str) -> list[Text]:
     """The command, then the lines from the last that shows ``pattern`` on."""
-    starts = [number for number, line in enumerate(lines) if re.search(pattern, Text.from_ansi(line).plain)]
-    command = next(line for line in lines if line.startswith("$ "))
+    starts = [number for number, line in enumerate(lines) if re.search(pattern, line.plain)]
+    command = next(line for line in lines if line.plain.startswith("$ "))
     return [command, *lines[starts[-1] :]]
 
 
@@ -230,7 +246,7 @@ def prepare(folder: Path) -> list[str]:
     return ids
 
 
-def looking(folder: Path) -> list[str]:
+def looking(folder: Path) -> list[Text]:
     """Before anything is sent: errors, the machine, the plan. Returns the plan's screen."""
     with Terminal(folder, 100) as screen:
         draw("screens/error-job.svg", screen.run("bulkpatch check wrong.toml"), 100)
@@ -253,19 +269,20 @@ def whole_run(folder: Path, ids: Sequence[str]) -> None:
         screen.type("bulkpatch run rename.toml --yes")
         screen.until("asks for approval; bulkpatch")
         draw("screens/gate.svg", since(screen.seen(), "^• wave 1"), 100)
-        draw("screens/status.svg", other.run("bulkpatch status"), 100)
-        draw("screens/approve.svg", other.run("bulkpatch approve latest"), 100)
+        asked = [*other.run("bulkpatch status"), Text(), *other.run("bulkpatch approve latest")]
+        draw("screens/status.svg", asked, 100)
         screen.until("rejected 2")
         draw("screens/run.svg", since(screen.seen(), "^rename · "), 100)
         screen.until(r"^Finished[\s\S]*" + PROMPT)
         draw("screens/end-failures.svg", since(screen.seen(), "^Finished")[:-1], 100)
-        draw("screens/report.svg", other.run("bulkpatch report --by customer,state | cut -c -100"), 100)
-        told = [*other.run(f"bulkpatch explain latest {ids[50]}"), "", *other.run("bulkpatch explain BP401")]
+        told = [*other.run("bulkpatch report"), Text(), *other.run("bulkpatch report --by customer")]
+        draw("screens/report.svg", told, 100)
+        told = [*other.run(f"bulkpatch explain latest {ids[50]}"), Text(), *other.run("bulkpatch explain BP401")]
         draw("screens/explain.svg", told, 100)
         photograph(next((folder / "reports").glob("rename-*/report.html")))
 
 
-def endings(folder: Path, ids: Sequence[str]) -> list[str]:
+def endings(folder: Path, ids: Sequence[str]) -> list[Text]:
     """Other ends: all done, stopped by a gate, interrupted. Returns the first one's screen."""
     with simulator(folder), Terminal(folder, 100) as screen:
         done = since(screen.run("bulkpatch run plain.toml --yes"), "^rename · ")
@@ -290,9 +307,7 @@ def photograph(page: Path) -> None:
         ("page-phone", "light", {"width": 390, "height": 760}),
     )
     found = next(path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path)
-    document = page.read_text("utf-8").replace(str(page.parents[2]), "/home/ann").replace(platform.node(), "ops")
-    for pattern, example in EXAMPLES:
-        document = pattern.sub(example, document)
+    document = exemplary(page.read_text("utf-8"), page.parents[2])
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
         for name, scheme, size in sizes:
@@ -312,7 +327,7 @@ def main() -> None:
         done = endings(folder, ids)
         shutil.rmtree(folder / "reports")
         whole_run(folder, ids)
-        draw("bulkpatch.svg", [*plan[:18], "", *done], 100)
+        draw("bulkpatch.svg", [*plan[:18], Text(), *done], 100)
 
 
 if __name__ == "__main__":

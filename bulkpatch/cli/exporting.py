@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bulkpatch.cli.speaking import say, say_bytes, say_json
+from bulkpatch.cli.speaking import columns, say, say_bytes, say_json
 from bulkpatch.model import FailureKind, RowState
 from bulkpatch.observe.endings import failure_lines
 from bulkpatch.reporting.credentials import Credentials, verified, with_credentials
@@ -41,8 +43,23 @@ def _say_table(made: str | bytes, form: Form) -> None:
         say_bytes(made)
     elif form == "csv":
         say_bytes(made.encode())
+    elif form == "text":
+        say(*fitting(made.splitlines(), columns(sys.stdout)))
     else:
         say(made.rstrip("\n"))
+
+
+def fitting(lines: Sequence[str], width: int | None) -> Sequence[str]:
+    """A text table without the columns that a terminal of ``width`` has no room for, and a word on how many those are.
+
+    Its second line rules off each column.
+    """
+    if width is None or all(len(line) <= width for line in lines):
+        return lines
+    ends = [rule.end() for rule in re.finditer("-+", lines[1])]
+    kept = max([end for end in ends if end <= width], default=ends[0])
+    more = sum(end > kept for end in ends)
+    return [*(line[:kept].rstrip() for line in lines), f"and {more} more columns: -o csv, or a wider terminal"]
 
 
 def overview_lines(files: ReportFiles) -> Sequence[str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from textwrap import wrap
 
 from bulkpatch.errors import ExitCode
 from bulkpatch.model import FailureKind, RowState, RunResult
-from bulkpatch.observe.words import FAILED, count, duration, states
+from bulkpatch.observe.words import FAILED, count, duration, states, within
 
 _RETRIED = frozenset({RowState.REJECTED, RowState.EXHAUSTED, RowState.UNKNOWN})
 """What ``retry`` takes without being told."""
@@ -95,11 +94,3 @@ def command_lines(commands: Sequence[tuple[str, str]], width: int | None = None)
     if width is None or all(longest + 2 + len(what) <= width for _, what in commands):
         return [f"{command:<{longest}}  {what}" for command, what in commands]
     return [line for command, what in commands for line in (command, f"  {what}")]
-
-
-def within(width: int | None, line: str) -> list[str]:
-    """``line`` broken between words into ``width`` columns, what follows as far in as it began."""
-    if width is None or len(line) <= width:
-        return [line]
-    indent = " " * (len(line) - len(line.lstrip()) or 2)
-    return wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

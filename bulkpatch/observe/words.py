@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from textwrap import wrap
 
 from bulkpatch.model import RowState, Snapshot
 
@@ -18,6 +19,7 @@ FAILED = (
 """States that count as done and as failed, in the order in which they are told."""
 
 _UNPRINTED = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+_NAMED = re.compile(r" *\S+(?: \S+)*  +")
 _MINUTE_S = 60
 _HOUR_S = 3600
 _DAY_S = 86_400
@@ -26,6 +28,20 @@ _DAY_S = 86_400
 def harmless(line: str) -> str:
     """``line`` without anything that moves a cursor, hides or turns around: each is shown by its JSON escape."""
     return _UNPRINTED.sub(lambda match: f"\\u{ord(match[0]):04x}", line)
+
+
+def within(width: int | None, line: str) -> list[str]:
+    """``line`` broken between words into ``width`` columns; what follows stands below what the line says.
+
+    That is behind its name, where two blanks set one off, else as far in as it began. None: there is no width.
+    """
+    if width is None or len(line) <= width:
+        return [line]
+    named = _NAMED.match(line)
+    hang = named.end() if named is not None and named.end() <= width // 2 else len(line) - len(line.lstrip()) or 2
+    return wrap(
+        line, width, subsequent_indent=" " * hang, break_long_words=False, break_on_hyphens=False, expand_tabs=False
+    )
 
 
 def count(number: int) -> str:

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from bulkpatch import api
 from bulkpatch.cli.settings import ENVIRON, Common, report_dir
-from bulkpatch.cli.speaking import columns, say, say_json, tell
+from bulkpatch.cli.speaking import broken, columns, say, say_json, tell
 from bulkpatch.cli.stories import story_json, story_lines
 from bulkpatch.cli.wiring import options_of
 from bulkpatch.errors import CODES, InvalidInput, Problem
@@ -135,13 +135,14 @@ def explain(
         if output == "json":
             say_json("bulkpatch.code/1", {"code": code, "title": found.title, "cause": found.cause, "fix": found.fix})
             return 0
-        say(f"{code}  {found.title}", "", f"cause  {found.cause}", f"fix    {found.fix}")
+        lines = [f"{code}  {found.title}", "", f"cause  {found.cause}", f"fix    {found.fix}"]
+        say(*broken(sys.stdout, lines))
         return 0
     told = api.story(what, row, report_dir(common, ENVIRON))
     if output == "json":
         say_json("bulkpatch.story/1", story_json(told))
     else:
-        say(*story_lines(told))
+        say(*broken(sys.stdout, story_lines(told)))
     return 0
 
 
@@ -156,6 +157,7 @@ def _status_lines(stands: dict[str, Any]) -> list[str]:
         lines += [f"  {line}" for line in _live_lines(api.snapshot_of({**stands, **live}), stands["run_id"])]
     if stands.get("reason"):
         lines.append(f"  {stands['reason']}" + (f" [{stands['code']}]" if stands.get("code") else ""))
+    lines = list(broken(sys.stdout, lines))
     if stands["state"] in ENDED:
         lines += [f"  {line}" for line in command_lines(_next(stands), columns(sys.stdout))]
     return lines
