@@ -616,8 +616,37 @@ class Hitch(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WaveView:
+    """The wave that a run is at: ``number`` of ``waves``, its own rows, and the gate that holds before the next.
+
+    ``allowed`` are the failures after which it stops, ``waits_s`` what is left of a soak or of the time for
+    transfers, ``reason`` why a person is asked.
+    """
+
+    number: int
+    waves: int
+    rows: int
+    tried: int
+    failed: int
+    phase: str
+    name: str = ""
+    allowed: str = ""
+    soak_s: float = 0.0
+    approve: bool = False
+    transfers: float | None = None
+    plugin: str | None = None
+    waits_s: float | None = None
+    reason: str = ""
+    last: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A run at one moment, counting durable outcomes only."""
+    """A run at one moment, counting durable outcomes only.
+
+    ``rate_limit`` is the speed now, at most ``rate_asked``, the user's limit. ``left_s`` is sending, and
+    in it ``soaks_s`` and ``opens_in_s``, until a closed send window opens; of ``approvals`` nobody knows how long.
+    """
 
     total: int
     states: Mapping[RowState, int] = field(default_factory=dict)
@@ -625,13 +654,19 @@ class Snapshot:
     sends: int = 0
     retries: int = 0
     throttled: int = 0
+    rate_asked: float = 0.0
     rate_limit: float = 0.0
     rate_now: float = 0.0
     p50_ms: float | None = None
     p95_ms: float | None = None
     elapsed_s: float = 0.0
     left_s: float | None = None
+    soaks_s: float = 0.0
+    opens_in_s: float = 0.0
+    approvals: int = 0
     bound_by: str = ""
+    paused: bool = False
+    wave: WaveView | None = None
     stopping: str = ""
 
     @property
@@ -707,11 +742,22 @@ Event: TypeAlias = RunStarted | AttemptSent | RowSetBack | RowSettled | Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailureKind:
+    """Failed rows that have state, code and message in common."""
+
+    rows: int
+    state: RowState
+    code: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
     """How a run, or this process's part of it, ended.
 
     ``status`` is ``finished`` (every row has its outcome), ``stopped`` (guard, breaker, key, disk)
     or ``interrupted`` (signal). ``reason`` says why it stopped, ``code`` is its error code.
+    ``failures`` are the most frequent of ``failure_kinds`` kinds, most rows first.
     """
 
     run_id: str
@@ -721,3 +767,6 @@ class RunResult:
     snapshot: Snapshot
     code: str | None = None
     reason: str = ""
+    failures: tuple[FailureKind, ...] = ()
+    failure_kinds: int = 0
+    simulated: bool = False

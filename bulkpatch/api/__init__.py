@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bulkpatch.api.doors import RETRIED, check, plan, resume, retry, run
     from bulkpatch.api.reconciling import reconcile
     from bulkpatch.api.reversing import reverse
+    from bulkpatch.api.runfile import snapshot_of
     from bulkpatch.api.telling import Story, story
     from bulkpatch.engine.asking import ControlAct
     from bulkpatch.ledger.folder import list_runs
@@ -21,6 +22,7 @@ _HOMES = {
     "bulkpatch.api.doors": ("RETRIED", "check", "plan", "resume", "retry", "run"),
     "bulkpatch.api.books": ("control", "credentials", "rebuild_report", "status"),
     "bulkpatch.api.reconciling": ("reconcile",),
+    "bulkpatch.api.runfile": ("snapshot_of",),
     "bulkpatch.api.reversing": ("reverse",),
     "bulkpatch.engine.asking": ("ControlAct",),
     "bulkpatch.api.diagnosing": ("Finding", "diagnose"),
@@ -46,6 +48,7 @@ __all__ = [
     "retry",
     "reverse",
     "run",
+    "snapshot_of",
     "status",
     "story",
 ]

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from bulkpatch.api.diffing import LiveView
 from bulkpatch.core.waves import WaveState
 from bulkpatch.job.spec import Job, Origin
 from bulkpatch.model import Limits, Operation, Rate
 from bulkpatch.ports import Clock, Observer, Redactor
+
+if TYPE_CHECKING:
+    from bulkpatch.api.diffing import LiveView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

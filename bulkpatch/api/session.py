@@ -7,7 +7,7 @@ import json
 import os
 import platform
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import time
@@ -45,7 +45,7 @@ from bulkpatch.job.spec import Window
 from bulkpatch.ledger.ballast import Ballast
 from bulkpatch.ledger.folder import write_private
 from bulkpatch.ledger.opening import OWNER
-from bulkpatch.model import Act, Limits, Notice, RowState, RunEnded, RunResult, RunStarted, Snapshot
+from bulkpatch.model import Act, FailureKind, Limits, Notice, RowState, RunEnded, RunResult, RunStarted, Snapshot
 from bulkpatch.observe.log import EventLog
 from bulkpatch.observe.many import Observers
 from bulkpatch.observe.progress import SilentProgress
@@ -296,7 +296,21 @@ def _reported(session: Session, result: RunResult) -> tuple[RunResult, ReportFil
         reason = f"{result.reason} {words}".strip()
         failed = replace(result, exit_code=ExitCode.LEDGER, code=result.code or failure.code, reason=reason)
         return failed, None, (words,)
-    return result, files, files.notes
+    return _with_failures(result, files.overview), files, files.notes
+
+
+def _with_failures(result: RunResult, view: Mapping[str, Any]) -> RunResult:
+    """``result`` with the causes of its failures. That a row was not attempted is no cause of its own."""
+    kinds = [kind for kind in view["failures"] if kind["state"] != RowState.NOT_ATTEMPTED]
+    return replace(
+        result,
+        failures=tuple(
+            FailureKind(rows=kind["rows"], state=RowState(kind["state"]), code=kind["error_code"], error=kind["error"])
+            for kind in kinds
+        ),
+        failure_kinds=view["failure_kinds"] - (len(view["failures"]) - len(kinds)),
+        simulated=view["run"]["simulated"],
+    )
 
 
 def _report(session: Session, result: RunResult) -> ReportFiles:

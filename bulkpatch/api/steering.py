@@ -6,17 +6,19 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from bulkpatch.core.binding import bound_by
+from bulkpatch.api.runfile import facts_of
 from bulkpatch.core.quantities import parse_rate
 from bulkpatch.core.work import Stop, Why
 from bulkpatch.engine.asking import ControlReply, ControlRequest
 from bulkpatch.engine.engine import Engine
 from bulkpatch.engine.waving import APPROVED
 from bulkpatch.errors import ExitCode
-from bulkpatch.model import Act
+from bulkpatch.model import Act, Notice
 from bulkpatch.ports import Ceiling, Clock
 
 REFUSED = "BP612"
+ACTOR_CHARS_MAX = 100
+"""Characters of who it was, in a message."""
 
 
 class Steering:
@@ -45,9 +47,15 @@ class Steering:
         act = Act(at_us=self._clock.wall_us(), kind=kind, actor=request.actor[:200], detail=json.dumps(detail))
         await self._engine.writer.durable(act)
 
+    def _tell(self, request: ControlRequest, words: str) -> None:
+        """Those who watch the run see who did what to it."""
+        message = f"{request.actor[:ACTOR_CHARS_MAX]} {words}"
+        self._engine.dispatcher.notices.append(Notice(code="BP513", message=message))
+
     async def _pause(self, request: ControlRequest) -> ControlReply:
         await self._record(request, "paused")
         self._engine.dispatcher.paused = True
+        self._tell(request, "paused the run")
         in_flight = self._engine.dispatcher.in_flight
         return self._done(f"paused; {in_flight} in flight are waited for. `bulkpatch continue` goes on")
 
@@ -56,6 +64,7 @@ class Steering:
             return self._no("the run is not paused")
         await self._record(request, "continued")
         self._engine.dispatcher.paused = False
+        self._tell(request, "let the run go on")
         return self._done("goes on")
 
     async def _approve(self, request: ControlRequest) -> ControlReply:
@@ -65,6 +74,7 @@ class Steering:
             return self._no(f"nothing waits for approval: wave {number} is {wave.phase}")
         await self._record(request, APPROVED, wave=number, reason=wave.reason)
         wave.approve()
+        self._tell(request, f"approved wave {number}")
         return self._done(f"wave {number} is approved: the next one begins")
 
     async def _throttle(self, request: ControlRequest) -> ControlReply:
@@ -79,11 +89,12 @@ class Steering:
         await self._record(request, "throttled", rate=str(rate), before=before)
         dispatcher.set_rate(rate)
         self._ceiling.set_rate(rate)
+        self._tell(request, f"set the rate to {rate} (before: {before})")
         return self._done(f"at most {rate} from now on (before: {before})")
 
     async def _abort(self, request: ControlRequest) -> ControlReply:
         await self._record(request, "aborted")
-        reason = f"aborted by {request.actor[:100]}"
+        reason = f"aborted by {request.actor[:ACTOR_CHARS_MAX]}"
         self._engine.stop(Stop(why=Why.SIGNAL, code="BP507", reason=reason, exit_code=ExitCode.STOPPED))
         return self._done("stopping; what is in flight is waited for")
 
@@ -99,14 +110,10 @@ class Steering:
     def _details(self) -> dict[str, Any]:
         dispatcher, snapshot = self._engine.dispatcher, self._engine.snapshot()
         return {
+            **facts_of(snapshot),
             "rate": str(dispatcher.limits.rate),
-            "paused": dispatcher.paused,
             "wave": dispatcher.wave.wave.number,
             "phase": str(dispatcher.wave.phase),
             "reason": dispatcher.wave.reason,
-            "bound_by": bound_by(dispatcher),
             "total": snapshot.total,
-            "settled": snapshot.settled,
-            "in_flight": snapshot.in_flight,
-            "counts": {state.value: number for state, number in snapshot.states.items() if number},
         }

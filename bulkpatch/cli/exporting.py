@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bulkpatch.cli.speaking import say, say_bytes, say_json
-from bulkpatch.observe.words import harmless
+from bulkpatch.cli.speaking import columns, say, say_bytes, say_json
+from bulkpatch.model import FailureKind, RowState
+from bulkpatch.observe.endings import failure_lines
 from bulkpatch.reporting.credentials import Credentials, verified, with_credentials
 from bulkpatch.reporting.glance import rfc3339
 from bulkpatch.reporting.group import grouped, scan
@@ -40,21 +43,37 @@ def _say_table(made: str | bytes, form: Form) -> None:
         say_bytes(made)
     elif form == "csv":
         say_bytes(made.encode())
+    elif form == "text":
+        say(*fitting(made.splitlines(), columns(sys.stdout)))
     else:
         say(made.rstrip("\n"))
+
+
+def fitting(lines: Sequence[str], width: int | None) -> Sequence[str]:
+    """A text table without the columns that a terminal of ``width`` has no room for, and a word on how many those are.
+
+    Its second line rules off each column.
+    """
+    if width is None or all(len(line) <= width for line in lines):
+        return lines
+    ends = [rule.end() for rule in re.finditer("-+", lines[1])]
+    kept = max([end for end in ends if end <= width], default=ends[0])
+    more = sum(end > kept for end in ends)
+    return [*(line[:kept].rstrip() for line in lines), f"and {more} more columns: -o csv, or a wider terminal"]
 
 
 def overview_lines(files: ReportFiles) -> Sequence[str]:
     """The run at a glance, and where its files are."""
     view = files.overview
-    counts = " · ".join(f"{state} {number}" for state, number in view["states"].items() if number)
+    counts = " · ".join(f"{state} {number:,}" for state, number in view["states"].items() if number)
+    kinds = [
+        FailureKind(rows=one["rows"], state=RowState(one["state"]), code=one["error_code"], error=one["error"])
+        for one in view["failures"]
+    ]
     return [
         f"{view['run']['run_id']}: {view['verdict']}",
         f"  {counts}",
-        *[
-            harmless(f"  {failure['rows']} x {failure['error_code']} {failure['error']}")
-            for failure in view["failures"]
-        ],
+        *[f"  ✗ {line}" for line in failure_lines(kinds, view["failure_kinds"])],
         f"  outcomes  {files.outcomes}",
         f"  failures  {files.failures}",
         f"  summary   {files.summary}",

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from bulkpatch.api.diffing import LiveView, RowDiff
 from bulkpatch.api.options import Plan
-from bulkpatch.core.waves import WaveState
-from bulkpatch.observe.words import count, duration, harmless
+from bulkpatch.core.waves import WaveKeeper, WaveState
+from bulkpatch.observe.words import count, duration, gate_words, harmless
 from bulkpatch.prequel.diff import FieldDiff, Kind
 from bulkpatch.prequel.live import MISSING
 
@@ -80,14 +80,15 @@ def _wave_lines(waves: Sequence[WaveState]) -> Iterator[str]:
         return
     for wave in waves:
         gate = wave.gate
-        asked = [
-            f"at most {gate.failed} failed" if gate.failed is not None else "",
-            f"{duration(gate.soak_s)} of soak" if gate.soak_s else "",
-            f"{gate.transfers:.0%} of transfers good within {duration(gate.window_s)}" if gate.transfers else "",
-            f"the plugin {gate.plugin}" if gate.plugin else "",
-            "approval" if gate.approve else "",
-        ]
-        held = ", ".join(filter(None, asked)) or "nothing"
+        limit = WaveKeeper(wave).limit
+        held = gate_words(
+            allowed="" if limit is None else str(limit),
+            soak_s=gate.soak_s,
+            transfers=gate.transfers,
+            window_s=gate.window_s,
+            plugin=gate.plugin,
+            approve=gate.approve,
+        )
         name = f" {wave.name}" if wave.name else ""
         yield f"  wave {wave.number}{name}: {count(wave.rows)} rows" + ("" if wave.last else f"; then: {held}")
 

@@ -6,12 +6,12 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TextIO
 
 from bulkpatch.errors import LedgerFailed
-from bulkpatch.observe.words import harmless
+from bulkpatch.observe.words import harmless, within
 
 
 def say(*lines: str) -> None:
@@ -19,6 +19,20 @@ def say(*lines: str) -> None:
     with _written():
         for line in lines:
             print(_shown(line))  # noqa: T201  (this is where the program speaks)
+
+
+def broken(stream: TextIO, lines: Iterable[str]) -> Iterator[str]:
+    """``lines``, each broken between words where ``stream`` leads to a terminal that is too narrow for it."""
+    width = columns(stream)
+    return (part for line in lines for part in within(width, line))
+
+
+def columns(stream: TextIO) -> int | None:
+    """Columns of the terminal that ``stream`` leads to; None where it leads elsewhere."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
 
 
 def say_bytes(document: bytes) -> None:

@@ -18,8 +18,7 @@ from bulkpatch.cli.settings import (
     report_dir,
     settings_of,
 )
-from bulkpatch.cli.showing import plan_lines
-from bulkpatch.cli.speaking import tell
+from bulkpatch.cli.speaking import broken, tell
 from bulkpatch.engine.system import open_files_max
 from bulkpatch.errors import InvalidInput, NotConfirmed, Problem
 from bulkpatch.job.spec import Job
@@ -94,7 +93,9 @@ def consent(sending: Sending, *, quiet: bool, simulate: bool = False, dry_run: b
 
     def confirm(plan: Plan) -> None:
         if not quiet:
-            tell(*plan_lines(plan))
+            from bulkpatch.cli.showing import plan_lines  # noqa: PLC0415  (the API's fields are for those who plan)
+
+            tell(*broken(sys.stderr, plan_lines(plan)))
         if simulate or dry_run or _consents(sending, plan.job.name, plan.key_class):
             return
         expected = plan.job.name if plan.key_class == PRODUCTION else "yes"

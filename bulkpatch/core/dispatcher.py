@@ -197,6 +197,7 @@ class Dispatcher:
         self.limits = replace(self.limits, rate=rate)
         self.pacer.set_rate(rate)
         self.health.speed.set_limit(rate.per_s)
+        self.tally.restart_rate()
 
     # ── an attempt ended ─────────────────────────────────────────────────────────────────────
 

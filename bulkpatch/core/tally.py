@@ -54,6 +54,11 @@ class Tally:
             sent.popleft()
         return len(sent) / min(RATE_WINDOW_S, max(1.0, now_s - self._began_s))
 
+    def restart_rate(self) -> None:
+        """Another limit holds from now on: what left under the one before would only mislead."""
+        self._sent_at_s.clear()
+        self._began_s = math.inf
+
     def latency_ms(self, share: float) -> float | None:
         """The latency that ``share`` of the settled attempts stayed below."""
         left = share * self._latencies.total()

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from bulkpatch.core.binding import bound_by
 from bulkpatch.core.dispatcher import Dispatcher
 from bulkpatch.core.lifecycle import FAILED
 from bulkpatch.core.window import SendWindow
@@ -17,6 +16,7 @@ from bulkpatch.core.work import Ending, Stop, Why, Work, lost
 from bulkpatch.engine.feeder import Feeder
 from bulkpatch.engine.gate import Gate
 from bulkpatch.engine.stages import Carried, Guards, carried, judge, request_of
+from bulkpatch.engine.view import View
 from bulkpatch.engine.waving import Waves, Waving
 from bulkpatch.engine.writer import LedgerWriter
 from bulkpatch.errors import CODES, BulkpatchError, ExitCode, LedgerFailed
@@ -70,8 +70,7 @@ class Engine:
         self.dispatcher = dispatcher
         self.writer = LedgerWriter(adapters.ledger, adapters.executor, on_failure=self._fail)
         self._with = adapters
-        self._total = total
-        self._started_s = adapters.clock.monotonic()
+        self._view = View(dispatcher, (waves or Waves()).states, adapters.clock, total=total, window=adapters.window)
         self._gate = Gate(dispatcher, adapters.ceiling, adapters.clock, window=adapters.window)
         feeder = Feeder(adapters.source, adapters.ledger, adapters.executor)
         self._waving = Waving(waves or Waves(), dispatcher, feeder, self.writer, adapters.clock, wake=self.wake)
@@ -115,33 +114,7 @@ class Engine:
 
     def snapshot(self) -> Snapshot:
         """Where the run stands now."""
-        dispatcher, tally, now_s = self.dispatcher, self.dispatcher.tally, self._with.clock.monotonic()
-        elapsed_s = now_s - self._started_s
-        settled = sum(tally.states.values())
-        done_here = tally.tried
-        left_s = (self._total - settled) * elapsed_s / done_here if done_here else None
-        return Snapshot(
-            total=self._total,
-            states=dict(tally.states),
-            in_flight=dispatcher.in_flight,
-            sends=tally.sends,
-            retries=tally.retries,
-            throttled=tally.throttled,
-            rate_limit=dispatcher.health.speed.at(now_s),
-            rate_now=tally.rate(now_s),
-            p50_ms=tally.latency_ms(0.5),
-            p95_ms=tally.latency_ms(0.95),
-            elapsed_s=elapsed_s,
-            left_s=left_s,
-            bound_by=self._bound_by(),
-            stopping=dispatcher.stopped.reason if dispatcher.stopped else "",
-        )
-
-    def _bound_by(self) -> str:
-        window = self._with.window
-        if window is not None and window.opens_in_s(self._with.clock.wall_us()):
-            return "the send window"
-        return bound_by(self.dispatcher)
+        return self._view.now()
 
     def wake(self) -> None:
         """Look everywhere again: something was decided from outside a slot."""

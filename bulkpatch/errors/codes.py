@@ -535,6 +535,11 @@ CODES: dict[str, Explanation] = {
         "It failed, gave something else than a verdict, or did not answer within 60 seconds. No wave begins unasked.",
         "Mend the plugin or what it asks, then resume: it is asked again before anything more is sent.",
     ),
+    "BP513": Explanation(
+        "Steered from another terminal",
+        "`bulkpatch pause`, `continue`, `approve` or `throttle` was called for the run; the ledger has who and when.",
+        "Nothing, if it was meant; `bulkpatch status` shows what holds now.",
+    ),
     "BP504": Explanation(
         "Nothing may leave for so long",
         "Waits that the API asks for come to more than 600 seconds.",

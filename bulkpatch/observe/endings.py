@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 from bulkpatch.errors import ExitCode
-from bulkpatch.model import RowState, RunResult
-from bulkpatch.observe.words import FAILED, count, duration, states
+from bulkpatch.model import FailureKind, RowState, RunResult
+from bulkpatch.observe.words import FAILED, count, duration, states, within
 
 _RETRIED = frozenset({RowState.REJECTED, RowState.EXHAUSTED, RowState.UNKNOWN})
 """What ``retry`` takes without being told."""
+KINDS_SHOWN = 5
+"""Causes of failure that are listed: the end of a run is to fit on a screen."""
 _GATE_FAILED = "BP506"
 """A wave that failed its gate stays failed: a resume would stop there again."""
 
 
-def ended_lines(result: RunResult) -> list[str]:
-    """Verdict, counts by state, reason, then the commands that lead on. Plain text, one fact a line."""
+def ended_lines(result: RunResult, width: int | None = None) -> list[str]:
+    """Verdict, counts by state, reason, failures by cause, then the commands that lead on: one fact a line.
+
+    Words are broken into ``width`` columns, if there is one; commands stay whole, to be copied.
+    """
     snapshot = result.snapshot
     told = [_verdict(result)]
     counted = [text for _, text in states(snapshot)]
@@ -24,7 +31,13 @@ def ended_lines(result: RunResult) -> list[str]:
         told.append(f"  {' · '.join(counted)} · in {duration(snapshot.elapsed_s)}")
     if result.reason:
         told.append(f"  {result.reason}" + (f" [{result.code}]" if result.code else ""))
-    return told + [f"  {command}" for command in _next(result)]
+    told += [f"  ✗ {line}" for line in failure_lines(result.failures, result.failure_kinds)]
+    held = {state for state, number in snapshot.states.items() if number}
+    commands = next_commands(
+        result.run_id, status=result.status, code=result.code, states=held, simulated=result.simulated
+    )
+    broken = [part for line in told for part in within(width, line)]
+    return broken + [f"  {line}" for line in command_lines(commands, width and width - 2)]
 
 
 def _verdict(result: RunResult) -> str:
@@ -43,17 +56,41 @@ def _verdict(result: RunResult) -> str:
     return f"{how}: {count(snapshot.settled)} of {all_rows} settled, {count(failed)} failed. The ledger is safe."
 
 
-def _next(result: RunResult) -> list[str]:
-    held = {state for state, number in result.snapshot.states.items() if number}
+def failure_lines(kinds: Sequence[FailureKind], of: int) -> list[str]:
+    """Failed rows grouped by cause, the most frequent first; ``of`` is how many causes there are."""
+    shown = kinds[:KINDS_SHOWN]
+    widest = max((len(count(kind.rows)) for kind in shown), default=0)
+    lines = [
+        " ".join(filter(None, (f"{count(kind.rows):>{widest}} x {kind.state.value}:", kind.code, kind.error)))
+        for kind in shown
+    ]
+    if of > len(shown):
+        lines.append(f"and {count(of - len(shown))} more causes")
+    return lines
+
+
+def next_commands(
+    run_id: str, *, status: str, code: str | None, states: Collection[RowState], simulated: bool = False
+) -> list[tuple[str, str]]:
+    """What to type next, each with what it does; ``states`` are those that hold rows."""
     commands = []
-    if result.code == _GATE_FAILED:
-        commands.append((f"bulkpatch retry {result.run_id}", "sends failed and untouched rows, as a new run"))
-    elif result.status != "finished":
-        commands.append((f"bulkpatch resume {result.run_id}", "goes on where it stopped"))
-    elif held & _RETRIED:
-        commands.append((f"bulkpatch retry {result.run_id}", "sends the failed rows again, as a new run"))
-    commands.append((f"bulkpatch report {result.run_id}", "shows the outcomes"))
-    if result.code:
-        commands.append((f"bulkpatch explain {result.code}", "says what the code means"))
+    if code == _GATE_FAILED:
+        commands.append((f"bulkpatch retry {run_id}", "sends failed and untouched rows, as a new run"))
+    elif status != "finished":
+        commands.append((f"bulkpatch resume {run_id}", "goes on where it stopped"))
+    elif not _RETRIED.isdisjoint(states):
+        if RowState.UNKNOWN in states and not simulated:
+            commands.append((f"bulkpatch reconcile {run_id}", "asks the API which of the unknown rows were applied"))
+        commands.append((f"bulkpatch retry {run_id}", "sends the failed rows again, as a new run"))
+    commands.append((f"bulkpatch report {run_id}", "shows the outcomes"))
+    if code:
+        commands.append((f"bulkpatch explain {code}", "says what the code means"))
+    return commands
+
+
+def command_lines(commands: Sequence[tuple[str, str]], width: int | None = None) -> list[str]:
+    """Each command with what it does beside it, or below it where that would not fit into ``width`` columns."""
     longest = max(len(command) for command, _ in commands)
-    return [f"{command:<{longest}}  {what}" for command, what in commands]
+    if width is None or all(longest + 2 + len(what) <= width for _, what in commands):
+        return [f"{command:<{longest}}  {what}" for command, what in commands]
+    return [line for command, what in commands for line in (command, f"  {what}")]

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from textwrap import wrap
 from typing import Literal, TextIO, TypeAlias, assert_never
 
 from rich.console import Console, Group, RenderableType
@@ -23,7 +24,8 @@ from bulkpatch.model import (
     RunStarted,
     Snapshot,
 )
-from bulkpatch.observe.words import DONE, FAILED, count, duration, latency, rate, share, states
+from bulkpatch.observe.standing import Tone, all_parts, at_wave, held, pace, reached, verdict
+from bulkpatch.observe.words import DONE, FAILED, count, states
 from bulkpatch.ports import Clock, Observer, Redactor
 
 Mode: TypeAlias = Literal["live", "plain", "none"]
@@ -42,33 +44,44 @@ ID_CHARS_MAX = 40
 WIDTH_MAX = 100
 """Columns beyond which the block is not stretched: longer lines are harder to read."""
 
-STOP_HINT = "^C drains and stops; ^C^C quits"
+STOP_HINT = "^C stops: what is in flight is waited for · ^C^C quits at once · resume goes on after both"
+STOPPING_HINT = "what is in flight is waited for · ^C quits at once · resume goes on after both"
+TONES = {Tone.GOOD: "bold green", Tone.WAIT: "bold yellow", Tone.BAD: "bold red"}
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
-    """What stands around the numbers: a title, the last failures, a hint. All of it harmless text."""
+    """What stands around the numbers: a title, the last failures, a hint, the run's id. All of it harmless text.
+
+    ``over``: what comes of the run is told below the block, so the block keeps to its numbers.
+    """
 
     title: Sequence[str] = ()
     failures: Sequence[str] = ()
     hint: str = ""
+    run: str = "RUN"
+    over: bool = False
 
 
 def render(snapshot: Snapshot, width: int, around: Around = Around()) -> RenderableType:
     """The block that ``LiveProgress`` shows, at most ``width`` columns wide."""
     columns = max(20, min(width, WIDTH_MAX))
+    tone, words = verdict(snapshot, around.run)
     lines = _flow([Text(part, style="bold") for part in around.title], columns)
+    if not around.over:
+        lines += _wrapped(words, columns, TONES[tone])
     lines.append(_bar(snapshot, columns))
-    lines += _flow([Text(part) for part in _reached(snapshot)], columns)
+    lines += _flow([Text(part) for part in reached(snapshot)], columns)
     lines += _flow([Text(text, style="green" if state in DONE else "red") for state, text in states(snapshot)], columns)
-    lines += _flow([Text(part) for part in _pace(snapshot)], columns)
-    if snapshot.stopping:
-        lines.append(_cut(Text(f"stopping: {snapshot.stopping}", style="bold yellow"), columns))
+    lines += _flow([Text(part) for part in pace(snapshot)], columns)
+    if not around.over:
+        lines += _flow([Text(part) for part in held(snapshot)], columns)
+        lines += _flow([Text(part) for part in at_wave(snapshot.wave)], columns) if snapshot.wave is not None else []
     lines += [_cut(Text(f"✗ {failure}", style="red"), columns) for failure in around.failures]
     if around.hint:
-        lines.append(_cut(Text(around.hint, style="dim"), columns))
+        lines += _wrapped(STOPPING_HINT if snapshot.stopping else around.hint, columns, "dim")
     return Group(*lines)
 
 
@@ -93,15 +106,15 @@ class PlainProgress:
         """Write a line, if ``event`` is worth one now."""
         match event:
             case RunStarted():
-                self._line(" · ".join(_title(event)))
+                self._line(" · ".join([*_title(event), f"at most {event.limits.rate}"]))
             case Notice():
                 self._line(f"{event.message} [{event.code}]")
             case Progressed(snapshot=snapshot):
                 if self._clock.monotonic() >= self._due_s:
                     self._due_s = self._clock.monotonic() + PLAIN_S
-                    self._line(" · ".join(_all_parts(snapshot)))
+                    self._line(" · ".join(all_parts(snapshot)))
             case RunEnded(result=result):
-                self._line(" · ".join(_all_parts(result.snapshot)))
+                self._line(" · ".join(all_parts(result.snapshot)))
             case AttemptSent() | RowSetBack() | RowSettled():
                 pass
             case _:
@@ -148,7 +161,9 @@ class LiveProgress:
         self._due_s = clock.monotonic()
         self._snapshot = Snapshot(total=0)
         self._title: tuple[str, ...] = ()
+        self._run = ""
         self._hint = ""
+        self._over = False
         self._failures: deque[str] = deque(maxlen=FAILURES_SHOWN)
 
     def notify(self, event: Event) -> None:
@@ -181,7 +196,8 @@ class LiveProgress:
     def _start(self, event: RunStarted) -> None:
         self._title = tuple(self._redactor.scrub(part) for part in _title(event))
         self._hint = STOP_HINT
-        self._snapshot = Snapshot(total=event.total, states={}, rate_limit=event.limits.rate.per_s)
+        self._snapshot = Snapshot(total=event.total, states={}, rate_asked=event.limits.rate.per_s)
+        self._run = event.run_id
         self._live = Live(
             get_renderable=self._block,
             console=self._console,
@@ -201,12 +217,14 @@ class LiveProgress:
     def _end(self) -> None:
         live, self._live = self._live, None
         if live is not None:
-            self._hint = ""
+            self._hint, self._over = "", True
             live.refresh()
             live.stop()
 
     def _block(self) -> RenderableType:
-        around = Around(title=self._title, failures=tuple(self._failures), hint=self._hint)
+        around = Around(
+            title=self._title, failures=tuple(self._failures), hint=self._hint, run=self._run, over=self._over
+        )
         return render(self._snapshot, self._console.width, around)
 
 
@@ -228,7 +246,7 @@ def choose(
 
 
 def _title(event: RunStarted) -> list[str]:
-    parts = [event.job_name, f"{count(event.total)} rows", event.base_url, f"at most {event.limits.rate}"]
+    parts = [event.job_name, f"{count(event.total)} rows", event.base_url]
     if event.resumed:
         parts.append(f"resumed with {count(event.left)} left, {count(event.in_doubt)} in doubt")
     return parts
@@ -238,33 +256,6 @@ def _failure(event: RowSettled) -> str:
     outcome = event.outcome
     told = (outcome.code or "", outcome.state.value, event.destination_id[:ID_CHARS_MAX], outcome.error or "")
     return " ".join(part for part in told if part)
-
-
-def _all_parts(snapshot: Snapshot) -> list[str]:
-    stopping = [f"stopping: {snapshot.stopping}"] if snapshot.stopping else []
-    return [*_reached(snapshot), *(text for _, text in states(snapshot)), *_pace(snapshot), *stopping]
-
-
-def _reached(snapshot: Snapshot) -> list[str]:
-    settled, total = snapshot.settled, snapshot.total
-    reached = [f"{count(settled)}/{count(total)}", share(settled, total), f"{duration(snapshot.elapsed_s)} so far"]
-    if settled < total:
-        left = "time left unknown" if snapshot.left_s is None else f"about {duration(snapshot.left_s)} left"
-        reached.append(left)
-    return reached
-
-
-def _pace(snapshot: Snapshot) -> list[str]:
-    bound = f", held by {snapshot.bound_by}" if snapshot.bound_by else ""
-    pace = [
-        f"{rate(snapshot.rate_now)} of {rate(snapshot.rate_limit)}{bound}",
-        f"{count(snapshot.in_flight)} in flight",
-        f"retries {count(snapshot.retries)}",
-        f"429s {count(snapshot.throttled)}",
-    ]
-    if snapshot.p50_ms is not None and snapshot.p95_ms is not None:
-        pace.append(f"p50 {latency(snapshot.p50_ms)}, p95 {latency(snapshot.p95_ms)}")
-    return pace
 
 
 def _bar(snapshot: Snapshot, columns: int) -> Text:
@@ -283,6 +274,11 @@ def _flow(parts: Sequence[Text], columns: int) -> list[Text]:
         else:
             lines.append(part)
     return [_cut(line, columns) for line in lines]
+
+
+def _wrapped(words: str, columns: int, style: str) -> list[Text]:
+    """``words`` on as many lines as they need, broken between two of them."""
+    return [_cut(Text(line, style=style), columns) for line in wrap(words, columns)]
 
 
 def _cut(line: Text, columns: int) -> Text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from textwrap import wrap
 
 from bulkpatch.model import RowState, Snapshot
 
@@ -18,6 +19,7 @@ FAILED = (
 """States that count as done and as failed, in the order in which they are told."""
 
 _UNPRINTED = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+_NAMED = re.compile(r" *\S+(?: \S+)*  +")
 _MINUTE_S = 60
 _HOUR_S = 3600
 _DAY_S = 86_400
@@ -26,6 +28,20 @@ _DAY_S = 86_400
 def harmless(line: str) -> str:
     """``line`` without anything that moves a cursor, hides or turns around: each is shown by its JSON escape."""
     return _UNPRINTED.sub(lambda match: f"\\u{ord(match[0]):04x}", line)
+
+
+def within(width: int | None, line: str) -> list[str]:
+    """``line`` broken between words into ``width`` columns; what follows stands below what the line says.
+
+    That is behind its name, where two blanks set one off, else as far in as it began. None: there is no width.
+    """
+    if width is None or len(line) <= width:
+        return [line]
+    named = _NAMED.match(line)
+    hang = named.end() if named is not None and named.end() <= width // 2 else len(line) - len(line.lstrip()) or 2
+    return wrap(
+        line, width, subsequent_indent=" " * hang, break_long_words=False, break_on_hyphens=False, expand_tabs=False
+    )
 
 
 def count(number: int) -> str:
@@ -52,9 +68,9 @@ def latency(ms: float) -> str:
     return f"{ms:.0f} ms" if ms < 1000 else f"{ms / 1000:.1f} s"  # noqa: PLR2004 - milliseconds in a second
 
 
-def rate(per_s: float) -> str:
-    """A rate in the unit that leaves a readable number: ``4.9/s``, ``30/min``."""
-    if 0 < per_s < 1:
+def rate(per_s: float, *, like: float | None = None) -> str:
+    """A rate in the unit that leaves a readable number, or that of ``like``: ``4.9/s``, ``30/min``."""
+    if 0 < (per_s if like is None else like) < 1:
         return f"{per_s * _MINUTE_S:.3g}/min"
     return f"{per_s:,.1f}/s".replace(".0/", "/")
 
@@ -62,6 +78,27 @@ def rate(per_s: float) -> str:
 def share(part: int, whole: int) -> str:
     """Rounded down, so that 100 % means all."""
     return f"{part * 1000 // whole / 10:g}%" if whole else "100%"
+
+
+def gate_words(  # noqa: PLR0913  (what a gate may ask for, each by name)
+    *,
+    allowed: str,
+    soak_s: float,
+    transfers: float | None,
+    window_s: float | None,
+    approve: bool,
+    plugin: str | None = None,
+) -> str:
+    """What a gate asks for before the next wave."""
+    within = f" within {duration(window_s)}" if window_s is not None else ""
+    asked = (
+        f"at most {allowed} failed" if allowed else "",
+        f"{duration(soak_s)} of soak" if soak_s else "",
+        f"{transfers:.0%} of transfers good{within}" if transfers else "",
+        f"the plugin {plugin}" if plugin else "",
+        "approval" if approve else "",
+    )
+    return ", ".join(filter(None, asked)) or "nothing"
 
 
 def states(snapshot: Snapshot) -> list[tuple[RowState, str]]:

@@ -14,6 +14,8 @@ from bulkpatch.reporting.tables import markdown_cell, markdown_table
 
 INPUTS_MAX: Final = 5
 """Input files that are named; the hash covers all."""
+VENDORS_MAX: Final = 8
+"""Vendors that are listed, those of most destinations first: it is to stay one page."""
 COMMAND_CHARS_MAX: Final = 4_200
 """Characters of a command: a path of 4,096 bytes is the longest there is, and half a command is none."""
 
@@ -45,7 +47,9 @@ def _blocks(view: Mapping[str, Any], result: RunResult | None, notes: Sequence[s
     if view["transfers"]:
         yield "## Last transfers"
         yield "As of the reply: they describe each destination's last transfer, not an effect of this change."
-        yield _transfers(view["transfers"])
+        yield _transfers(view["transfers"][:VENDORS_MAX])
+        if (more := len(view["transfers"]) - VENDORS_MAX) > 0:
+            yield f"And {more:,} more vendors: `report.html` has them."
     if view["acts"]:
         yield "## What was done to the run"
         yield _acts(view["acts"])

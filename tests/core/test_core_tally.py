@@ -111,3 +111,15 @@ def test_a_percentile_is_right_to_within_five_per_cent(latencies: list[int], sha
         tally.settle(outcome(RowState.ACCEPTED, latency_us=latency_us), copies=3)
     exact_us = sorted(latencies)[max(0, math.ceil(share * len(latencies)) - 1)]
     assert tally.latency_ms(share) == pytest.approx(exact_us / 1000, rel=0.05)
+
+
+def test_another_limit_is_not_shown_beside_what_left_under_the_one_before() -> None:
+    """Else a run that was slowed down seems to break its limit for seconds."""
+    tally = Tally({})
+    for tenth in range(50):
+        tally.send(tenth / 10)
+    assert tally.rate(5.0) > 9
+    tally.restart_rate()
+    assert tally.rate(5.0) == 0
+    tally.send(5.5)
+    assert tally.rate(6.0) == 1

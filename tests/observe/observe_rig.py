@@ -50,6 +50,7 @@ def snapshot(**changes: Any) -> Snapshot:
         "sends": 6_100,
         "retries": 31,
         "throttled": 10,
+        "rate_asked": 50.0,
         "rate_limit": 50.0,
         "rate_now": 49.4,
         "p50_ms": 118.2,

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from bulkpatch import api
 from bulkpatch.cli.settings import ENVIRON, Common, report_dir
-from bulkpatch.cli.speaking import say, say_json, tell
+from bulkpatch.cli.speaking import broken, columns, say, say_json, tell
 from bulkpatch.cli.stories import story_json, story_lines
 from bulkpatch.cli.wiring import options_of
 from bulkpatch.errors import CODES, InvalidInput, Problem
+from bulkpatch.model import RowState, Snapshot
+from bulkpatch.observe.endings import command_lines, next_commands
+from bulkpatch.observe.standing import at_wave, counted, held, pace, reached, verdict
 
 _COMMON = Common()
 Form = Literal["text", "json"]
+ENDED = frozenset({"finished", "stopped", "interrupted"})
+"""States of a run that nobody works on and whose end is known: then what to type next is, too."""
 Export = Literal["text", "json", "csv", "html", "parquet", "md"]
 
 
@@ -131,29 +137,53 @@ def explain(
         if output == "json":
             say_json("bulkpatch.code/1", {"code": code, "title": found.title, "cause": found.cause, "fix": found.fix})
             return 0
-        say(f"{code}  {found.title}", "", f"cause  {found.cause}", f"fix    {found.fix}")
+        lines = [f"{code}  {found.title}", "", f"cause  {found.cause}", f"fix    {found.fix}"]
+        say(*broken(sys.stdout, lines))
         return 0
     told = api.story(what, row, report_dir(common, ENVIRON))
     if output == "json":
         say_json("bulkpatch.story/1", story_json(told))
     else:
-        say(*story_lines(told))
+        say(*broken(sys.stdout, story_lines(told)))
     return 0
 
 
 def _status_lines(stands: dict[str, Any]) -> list[str]:
-    lines = [f"{stands['run_id']}: {stands['state']}", f"  {_counts(stands)}"]
+    lines = [f"{stands['run_id']}: {stands['state']}"]
     if stands.get("holder"):
-        lines.append(f"  worked on by {stands['holder']}")
-    if live := stands.get("live"):
-        lines.append(f"  {live['rate']}, {live['in_flight']} in flight, held by {live['bound_by']}")
-        if live["reason"]:
-            lines.append(f"  wave {live['wave']}: {live['phase']}: {live['reason']}")
+        lines[0] += f", worked on by {stands['holder']}"
+    live = stands.get("live")
+    if live is None:
+        lines.append(f"  {_counts(stands)}")
+    else:
+        lines += [f"  {line}" for line in _live_lines(api.snapshot_of({**stands, **live}), stands["run_id"])]
     if stands.get("reason"):
         lines.append(f"  {stands['reason']}" + (f" [{stands['code']}]" if stands.get("code") else ""))
+    lines = list(broken(sys.stdout, lines))
+    if stands["state"] in ENDED:
+        lines += [f"  {line}" for line in command_lines(_next(stands), columns(sys.stdout))]
     return lines
+
+
+def _next(stands: dict[str, Any]) -> list[tuple[str, str]]:
+    return next_commands(
+        stands["run_id"],
+        status=stands["state"],
+        code=stands.get("code"),
+        states=[RowState(state) for state in stands["counts"]],
+        simulated=stands["simulated"],
+    )
+
+
+def _live_lines(snapshot: Snapshot, run: str) -> list[str]:
+    _, words = verdict(snapshot, run)
+    parts = [reached(snapshot), counted(snapshot), pace(snapshot), held(snapshot)]
+    parts.append(at_wave(snapshot.wave) if snapshot.wave is not None else [])
+    return [words, *[" · ".join(one) for one in parts if one]]
 
 
 def _counts(stands: dict[str, Any]) -> str:
     counts = stands.get("counts", {})
-    return " · ".join([f"{stands.get('rows', 0)} rows", *[f"{state} {number}" for state, number in counts.items()]])
+    told = [f"{stands.get('rows', 0):,} rows", *[f"{state} {number:,}" for state, number in counts.items()]]
+    left = stands.get("rows", 0) - sum(counts.values())
+    return " · ".join([*told, f"pending {left:,}"] if 0 < left < stands["rows"] else told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,7 +11,7 @@ from cyclopts import Parameter
 from bulkpatch import api
 from bulkpatch.cli.settings import Common
 from bulkpatch.cli.showing import plan_document, plan_lines
-from bulkpatch.cli.speaking import say, say_json, tell
+from bulkpatch.cli.speaking import broken, say, say_json, tell
 from bulkpatch.cli.wiring import options_of
 from bulkpatch.errors import ExitCode
 
@@ -61,7 +62,7 @@ def plan(  # noqa: PLR0913  (the options of one command)
     if json:
         say_json("bulkpatch.plan/1", plan_document(made))
     else:
-        say(*plan_lines(made))
+        say(*broken(sys.stdout, plan_lines(made)))
         if out is not None:
             say(f"  kept in      {out}; run it once: bulkpatch run {out}")
     return int(ExitCode.WORK_TO_DO if detailed_exitcode and made.sends else ExitCode.DONE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ from cyclopts import Parameter
 
 from bulkpatch import api
 from bulkpatch.cli.settings import ENVIRON, Common, Sending
-from bulkpatch.cli.speaking import tell
+from bulkpatch.cli.speaking import columns, tell
 from bulkpatch.cli.step_summary import SUMMARY, append_step_summary
 from bulkpatch.cli.wiring import consent, options_of
 from bulkpatch.errors import InvalidInput, Problem
@@ -18,6 +19,8 @@ from bulkpatch.observe.endings import ended_lines
 
 _COMMON = Common()
 _SENDING = Sending()
+_PAGE = "report.html"
+"""What of a run's folder is looked at first."""
 
 
 def run(  # noqa: PLR0913  (the options of one command)
@@ -88,6 +91,6 @@ def _states(text: str) -> frozenset[RowState]:
 
 
 def _ended(result: RunResult) -> int:
-    tell(*ended_lines(result), f"  report: {result.folder}")
+    tell(*ended_lines(result, columns(sys.stderr)), f"  report: {result.folder}/{_PAGE}")
     append_step_summary(Path(result.folder) / SUMMARY, ENVIRON)
     return int(result.exit_code)

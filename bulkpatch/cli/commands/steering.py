@@ -12,8 +12,11 @@ from bulkpatch import api
 from bulkpatch.cli.settings import ENVIRON, Common, report_dir
 from bulkpatch.cli.speaking import say, say_json, tell
 from bulkpatch.errors import ExitCode
+from bulkpatch.observe import words
 
 _COMMON = Common()
+ASKED = "?"
+"""In place of a rate: nothing is changed, and the answer says what holds."""
 Form = Annotated[Literal["text", "json"], Parameter(alias="-o", help="Form of the result.")]
 
 
@@ -60,7 +63,7 @@ def throttle(run: str, rate: str, *, output: Form = "text", common: Common = _CO
     rate
         Requests per s, min or h, such as 2/s; ? says which holds.
     """
-    return _ask("throttle", run, output, common, argument=rate)
+    return _ask("throttle", run, output, common, argument=rate.strip())
 
 
 def abort(run: str, *, output: Form = "text", common: Common = _COMMON) -> int:
@@ -81,7 +84,8 @@ def _ask(act: api.ControlAct, run: str, output: str, common: Common, *, argument
         document = {"ok": reply.ok, "message": reply.message, "code": reply.code, **reply.details}
         say_json("bulkpatch.control/1", document)
     elif reply.ok:
-        say(reply.message)
+        now = f"; {words.rate(reply.details['rate_per_s'])} now, held by {reply.details['bound_by']}"
+        say(reply.message + (now if argument == ASKED else ""))
     else:
         tell(f"error[{reply.code}]: {reply.message}")
     return int(ExitCode.DONE if reply.ok else ExitCode.INVALID)
