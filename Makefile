@@ -1,5 +1,5 @@
 # Every target does its own set-up: Python 3.11+, pip and make are all a new machine needs.
-.PHONY: setup demo test test-all judges prove prove-all mutants cover lint bench sim docs reference lock clean
+.PHONY: setup demo test test-all judges prove prove-all mutants cover lint bench sim docs reference screens lock clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -65,6 +65,10 @@ sim: setup
 	$(BIN)/python tests/simulation/simulate.py --seed $(SEED) --runs $(RUNS) --workers $(WORKERS)
 
 # The site, in site/: no warning, no address but its own. The reference is written by the program first.
+# The pictures of docs/, from a real terminal (tmux) and a real browser (Chromium).
+screens: setup
+	$(BIN)/python docs/picture.py
+
 docs: reference
 	$(BIN)/zensical build --clean --strict
 

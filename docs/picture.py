@@ -217,6 +217,7 @@ def draw(name: str, lines: Sequence[Text], columns: int) -> None:
             shown.stylize("bold")
         for part in shown.divide(range(columns, len(shown), columns)):
             console.print(part, no_wrap=True, overflow="ignore", crop=False)
+    console.print()  # the drawing cuts the last line's tails
     svg = console.export_svg(title="bulkpatch", theme=THEME, unique_id=Path(name).stem)
     # rich draws with a font that it fetches from elsewhere; the reader's own will do.
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL).replace("Fira Code, monospace", "monospace")
