@@ -58,11 +58,10 @@ INPUTS_ELSEWHERE = {
     80: ("test_where_others_may_write_no_run_is_kept", "test_a_linked_ledger_is_not_followed"),
     81: ("test_files_are_private_and_replace_links", "test_a_run_folder_is_made_once"),
     84: ("test_csv_runs_no_formula_and_keeps_negative_numbers", "test_our_columns_are_no_formulas"),
+    85: ("test_hostile_text_is_only_ever_text", "test_poison_in_answers_is_text_wherever_it_is_shown"),
     86: ("test_no_secret_and_no_control_character_reaches_the_file", "test_hostile_text_stands_as_code_on_one_line"),
 }
-INPUTS_WITHOUT = {
-    85: "no HTML report is written; in summary.md hostile text stands as code",
-}
+INPUTS_WITHOUT: dict[int, str] = {}
 
 _TEST = re.compile(r"^(?:async )?def (test_\w+)", re.MULTILINE)
 _ROWS = re.compile(r"test_(?P<matrix>row|fault)_(?P<rows>\d+(?:_and_\d+)*)_")
