@@ -7,7 +7,7 @@ import json
 import os
 import platform
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import time
@@ -45,11 +45,12 @@ from bulkpatch.job.spec import Window
 from bulkpatch.ledger.ballast import Ballast
 from bulkpatch.ledger.folder import write_private
 from bulkpatch.ledger.opening import OWNER
-from bulkpatch.model import Act, FailureKind, Limits, Notice, RowState, RunEnded, RunResult, RunStarted, Snapshot
+from bulkpatch.model import Act, Limits, Notice, RowState, RunEnded, RunResult, RunStarted, Snapshot
 from bulkpatch.observe.log import EventLog
 from bulkpatch.observe.many import Observers
 from bulkpatch.observe.progress import SilentProgress
 from bulkpatch.ports import Ledger, Source
+from bulkpatch.reporting.glance import with_failures
 from bulkpatch.reporting.write import ReportFiles, write_report
 from bulkpatch.secrets.leaks import search_folder
 
@@ -181,8 +182,7 @@ async def _send(session: Session, observer: Observers) -> RunResult:
         staging=stages_of(opened.job, drift=session.drift),
         per_recipient=opened.job.per_recipient,
     )
-    transport = session.fleet.transport()
-    ballast = Ballast(session.folder)
+    transport, ballast = session.fleet.transport(), Ballast(session.folder)
 
     def make_room() -> None:
         ballast.free()
@@ -296,21 +296,7 @@ def _reported(session: Session, result: RunResult) -> tuple[RunResult, ReportFil
         reason = f"{result.reason} {words}".strip()
         failed = replace(result, exit_code=ExitCode.LEDGER, code=result.code or failure.code, reason=reason)
         return failed, None, (words,)
-    return _with_failures(result, files.overview), files, files.notes
-
-
-def _with_failures(result: RunResult, view: Mapping[str, Any]) -> RunResult:
-    """``result`` with the causes of its failures. That a row was not attempted is no cause of its own."""
-    kinds = [kind for kind in view["failures"] if kind["state"] != RowState.NOT_ATTEMPTED]
-    return replace(
-        result,
-        failures=tuple(
-            FailureKind(rows=kind["rows"], state=RowState(kind["state"]), code=kind["error_code"], error=kind["error"])
-            for kind in kinds
-        ),
-        failure_kinds=view["failure_kinds"] - (len(view["failures"]) - len(kinds)),
-        simulated=view["run"]["simulated"],
-    )
+    return with_failures(result, files.overview), files, files.notes
 
 
 def _report(session: Session, result: RunResult) -> ReportFiles:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
-from bulkpatch.model import Act, RowState, RunHeader
+from bulkpatch.model import Act, FailureKind, RowState, RunHeader, RunResult
 from bulkpatch.ports import ReadLedger
 from bulkpatch.reporting.columns import DONE, FAILED
 from bulkpatch.reporting.group import MOVED, once, readable, scan, total
@@ -182,3 +183,17 @@ def _acts(acts: Sequence[Act]) -> list[dict[str, Any]]:
         }
         for act in shown
     ]
+
+
+def with_failures(result: RunResult, view: Mapping[str, Any]) -> RunResult:
+    """``result`` with the causes of its failures. That a row was not attempted is no cause of its own."""
+    kinds = [kind for kind in view["failures"] if kind["state"] != RowState.NOT_ATTEMPTED]
+    return replace(
+        result,
+        failures=tuple(
+            FailureKind(rows=kind["rows"], state=RowState(kind["state"]), code=kind["error_code"], error=kind["error"])
+            for kind in kinds
+        ),
+        failure_kinds=view["failure_kinds"] - (len(view["failures"]) - len(kinds)),
+        simulated=view["run"]["simulated"],
+    )

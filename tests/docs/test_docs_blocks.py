@@ -24,7 +24,9 @@ KEY = "sk_staging_0123456789"
 IDS = ("dest-0001", "dest-0002")
 AFTER_THE_README = ("docs/library.md", "docs/operating.md", "docs/secrets.md")
 """Pages for a reader who has done the README's first job."""
-WITH_BLOCKS = [page for page in PAGES if any(blocks(page))]
+ELSEWHERE = "docs/plugins.md"
+"""Its blocks are a package's, which tests/plugins/test_plugins_docs.py installs and runs."""
+WITH_BLOCKS = [page for page in PAGES if page != ELSEWHERE and any(blocks(page))]
 
 
 @contextmanager

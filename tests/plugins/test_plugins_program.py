@@ -119,7 +119,7 @@ def test_a_packages_gate_stops_a_run_and_lets_its_resume_pass(bench: Bench) -> N
     with serving(fleet) as server:
         job = job_of(bench, fleet, server.url, WAVES)
         plan = bench.run("plan", job)
-        assert "then: the plugin ticket" in plan.out + plan.err
+        assert "the plugin ticket" in plan.out + plan.err
         ended = bench.run("run", job, "--yes", "-q")
         assert (ended.code, len(writes(fleet))) == (3, 2)
         words = "wave 1: the gate ticket does not let the run go on: the ticket is closed, and 0 of 2 rows failed"
