@@ -56,7 +56,7 @@ bench: setup
 	$(BIN)/python benchmarks/bench.py
 	$(PYTHON) -m venv --without-pip benchmarks/.venv
 	$(PYTHON) -m pip --python benchmarks/.venv/bin/python install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
-	$(BIN)/python benchmarks/fast.py --peers $(CURDIR)/benchmarks/.venv/bin/python
+	$(BIN)/python benchmarks/fast.py --peers $(CURDIR)/benchmarks/.venv/bin/python --plot benchmarks/cost.svg
 
 # Whole runs under virtual time, one a seed: make sim SEED=123 replays one; RUNS=1000 tells that many from SEED on.
 SEED ?= 0

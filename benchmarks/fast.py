@@ -1,6 +1,7 @@
 """A whole durable run over the fast transport beside senders that remember nothing: CPU, speed and memory of each.
 
-All are pinned to one core, the server to another; they take turns, and medians are compared.
+All are pinned to one core, the server to another; they take turns, and medians are compared. wrk, which parses nothing
+and goes by seconds, is the floor. ``--plot FILE`` draws the ratios.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import KEY, PYTHON, Cost, run
+from chart import bars
 from target import serving
 
 HERE = Path(__file__).parent
@@ -30,16 +32,31 @@ concurrency = {concurrency}
 transport = "{transport}"
 """
 OURS, FIXED, PEER = "bulkpatch, curl", "bulkpatch, curl, one row", "curl --parallel"
+WRK_S = 4
+WRK = """counter = 0
+request = function()
+  counter = counter + 1
+  local body = '{"destination":{"name":"Fleet ' .. counter .. '"}}'
+  return wrk.format("PATCH", string.format("/destinations/dest-%%07d", counter), nil, body)
+end
+done = function(summary)
+  local told = io.open("wrk.count", "w")
+  told:write(summary.requests)
+  told:close()
+end
+wrk.headers["X-API-KEY"] = "%s"
+wrk.headers["Content-Type"] = "application/json"
+"""
 HEADERS = [f"X-API-KEY: {KEY}", "Content-Type: application/json"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sender:
-    """One that is measured: its command line, over how many rows, and which fixed cost is not its rows'."""
+    """One that is measured: its command line, over how many rows, or the file in which it tells how many."""
 
     command: Sequence[str]
     rows: int
-    fixed: str = ""
+    told: str = ""
 
 
 def write_inputs(folder: Path, url: str, rows: int) -> None:
@@ -61,79 +78,90 @@ def write_inputs(folder: Path, url: str, rows: int) -> None:
             (folder / f"{transport}-{count}.toml").write_text(job, encoding="utf-8")
 
 
-def senders(url: str, authority: Path, peers: str, rows: int, *, tls: bool) -> Mapping[str, Sender]:
-    """Who is measured. The slow ones are given fewer rows; over TLS, those that take an authority by option."""
-    ours = [PYTHON, str(HERE / "trusting.py"), str(authority), "run", "--yes", "-q"]
-    curl = [
-        "curl",
-        "-s",
-        "--parallel",
-        "--parallel-max",
-        str(CONCURRENCY),
-        "-K",
-        "curl.cfg",
-    ]
-    pycurl = [peers, str(HERE / "peers" / "pycurl_loop.py"), url, KEY, "ids", str(CONCURRENCY), str(authority)]
+def senders(folder: Path, url: str, peers: str, rows: int, *, tls: bool) -> Mapping[str, Sender]:
+    """Who is measured. The slow ones are given fewer rows; over TLS, those that can be told of an authority."""
+    few, least = min(rows, 2000), min(rows, 200)
+    for name, count in (("few", few), ("least", least)):
+        (folder / name).write_text("\n".join(f"dest-{one:07d}" for one in range(count)), encoding="utf-8")
+    (folder / "wrk.lua").write_text(WRK % KEY, encoding="utf-8")
+    at_once, authority = str(CONCURRENCY), str(folder / "ca.pem")
+    ours = [PYTHON, str(HERE / "trusting.py"), authority, "run", "--yes", "-q"]
+
+    def loop(name: str, ids: str, *more: str) -> list[str]:
+        return [peers, str(HERE / "peers" / f"{name}_loop.py"), url, KEY, ids, at_once, *more]
+
+    curl = ["curl", "-s", "--parallel", "--parallel-max", at_once, "-K", "curl.cfg"]
+    wrk = ["wrk", "-t1", f"-c{at_once}", f"-d{WRK_S}s", "-s", "wrk.lua", url]
     found = {
         FIXED: Sender(command=[*ours, "curl-1.toml"], rows=1),
-        OURS: Sender(command=[*ours, f"curl-{rows}.toml"], rows=rows, fixed=FIXED),
+        OURS: Sender(command=[*ours, f"curl-{rows}.toml"], rows=rows),
         PEER: Sender(command=curl, rows=rows),
-        "pycurl multi, bare loop": Sender(command=pycurl, rows=rows),
+        "wrk, parses nothing": Sender(command=wrk, rows=0, told="wrk.count"),
+        "pycurl multi, bare loop": Sender(command=loop("pycurl", "ids", authority), rows=rows),
+        "aiohttp, bare loop": Sender(command=loop("aiohttp", "ids", authority), rows=rows),
+        "httpx, bare loop, one client a slot": Sender(command=loop("httpx", "few", "each", authority), rows=few),
     }
     if tls:
         return found
-    few = min(rows, 2000)
-    (Path(authority).parent / "few").write_text("\n".join(f"dest-{one:07d}" for one in range(few)), encoding="utf-8")
     each = f'curl -s -o /dev/null -X PATCH -d {{}} -H "{HEADERS[0]}" -H "{HEADERS[1]}" {url}/destinations/{{}}'
-    loops = [peers, str(HERE / "peers" / "httpx_loop.py"), url, KEY, "few", str(CONCURRENCY)]
     return found | {
-        "aiohttp, bare loop": Sender(
-            command=[peers, str(HERE / "peers" / "aiohttp_loop.py"), url, KEY, "ids", str(CONCURRENCY)], rows=rows
-        ),
-        "httpx, bare loop, one client a slot": Sender(command=[*loops, "each"], rows=few),
-        "httpx, bare loop, one client": Sender(command=[*loops, "shared"], rows=few),
-        "xargs -P curl": Sender(
-            command=["sh", "-c", f"head -n 200 few | xargs -P {CONCURRENCY} -I{{}} {each}"], rows=min(few, 200)
-        ),
+        "sockets and httptools, bare loop": Sender(command=loop("socket", "ids"), rows=rows),
+        "aiohttp, a task a request and a file": Sender(command=loop("task", "ids"), rows=rows),
+        "httpx, bare loop, one client": Sender(command=loop("httpx", "few", "shared"), rows=few),
+        "xargs -P curl": Sender(command=["sh", "-c", f"xargs -P {at_once} -I{{}} {each} < least"], rows=least),
     }
 
 
-def measured(rows: int, rounds: int, peers: str, *, tls: bool, only: Sequence[str] = ()) -> Mapping[str, list[Cost]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What one sender cost in one round, and how many rows it sent."""
+
+    cost: Cost
+    rows: int
+
+
+def measured(rows: int, rounds: int, peers: str, *, tls: bool, only: Sequence[str] = ()) -> Mapping[str, list[Turn]]:
     """What each cost, round by round, each sender taking its turn."""
-    costs: dict[str, list[Cost]] = {}
+    turns: dict[str, list[Turn]] = {}
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        with serving(folder, 1, tls=tls) as (url, authority):
+        with serving(folder, 1, tls=tls) as (url, _):
             write_inputs(folder, url, rows)
-            found = senders(url, authority, peers, rows, tls=tls)
+            found = senders(folder, url, peers, rows, tls=tls)
             for _ in range(rounds):
                 for name, sender in found.items():
                     if not only or name in only:
                         cost = run(["taskset", "-c", "0", *sender.command], folder, {"PREQUEL_API_KEY": KEY})
-                        costs.setdefault(name, []).append(cost)
+                        sent = int((folder / sender.told).read_text()) if sender.told else sender.rows
+                        turns.setdefault(name, []).append(Turn(cost=cost, rows=sent))
                         print(name, cost, file=sys.stderr, flush=True)  # noqa: T201  (how far it is)
-            return {name: costs[name] for name in found if name in costs}
+            return {name: turns[name] for name in found if name in turns}
 
 
-def table(costs: Mapping[str, list[Cost]], rows: int, *, tls: bool) -> list[str]:
+def ratios(turns: Mapping[str, list[Turn]]) -> Mapping[str, tuple[list[float], float]]:
+    """Of each sender its CPU s per 1,000 rows, round by round, and the median of its ratios to ``curl --parallel``."""
+    fixed = statistics.median(turn.cost.cpu_s for turn in turns[FIXED])
+    peer = [1000 * turn.cost.cpu_s / turn.rows for turn in turns[PEER]]
+    found = {}
+    for name, each in turns.items():
+        if name != FIXED:
+            less = fixed if name == OURS else 0.0
+            cpu = [1000 * (turn.cost.cpu_s - less) / turn.rows for turn in each]
+            found[name] = cpu, statistics.median(mine / other for mine, other in zip(cpu, peer, strict=True))
+    return found
+
+
+def table(turns: Mapping[str, list[Turn]], rows: int, *, tls: bool) -> list[str]:
     """Medians with their spread, and the ratio to ``curl --parallel`` in the same rounds."""
-    fixed = statistics.median(cost.cpu_s for cost in costs[FIXED])
-    slow = {"httpx, bare loop, one client a slot": 2000, "httpx, bare loop, one client": 2000, "xargs -P curl": 200}
-    peer = [1000 * cost.cpu_s / rows for cost in costs[PEER]]
+    fixed = statistics.median(turn.cost.cpu_s for turn in turns[FIXED])
     lines = [
         f"\n{rows:,} rows, {'TLS' if tls else 'plain'}; not counted: {fixed:.2f} CPU s that a run of one row costs.\n",
         "| sender | CPU s per 1,000 (least to most) | ratio to curl --parallel | rows/s | peak MiB |",
         "|---|---|---|---|---|",
     ]
-    for name, each in costs.items():
-        if name == FIXED:
-            continue
-        count = min(rows, slow.get(name, rows))
-        less = fixed if name == OURS else 0.0
-        cpu = [1000 * (cost.cpu_s - less) / count for cost in each]
-        ratio = statistics.median(mine / other for mine, other in zip(cpu, peer, strict=True))
-        speed = count / statistics.median(cost.wall_s for cost in each)
-        peak = max(cost.peak_mib for cost in each)
+    for name, (cpu, ratio) in ratios(turns).items():
+        speed = statistics.median(turn.rows / turn.cost.wall_s for turn in turns[name])
+        peak = max(turn.cost.peak_mib for turn in turns[name])
         spread = f"{statistics.median(cpu):.4f} ({min(cpu):.4f} to {max(cpu):.4f})"
         lines.append(f"| {name} | {spread} | {ratio:.2f} | {speed:,.0f} | {peak:.0f} |")
     return lines
@@ -145,12 +173,19 @@ def main() -> None:
     options.add_argument("--rows", type=int, default=20_000)
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--peers", default=PYTHON, help="the Python that has the peers' packages")
-    options.add_argument("--only-curl", action="store_true", help="leave the slow peers out")
+    options.add_argument("--only-curl", action="store_true", help="leave all but curl out")
+    options.add_argument("--plot", type=Path, help="an SVG of the ratios, plain and over TLS")
     given = options.parse_args()
     only = (FIXED, OURS, PEER) if given.only_curl else ()
+    drawn: dict[str, dict[str, float]] = {}
     for tls in (False, True):
-        costs = measured(given.rows, given.rounds, given.peers, tls=tls, only=only)
-        print("\n".join(table(costs, given.rows, tls=tls)), flush=True)  # noqa: T201  (its result)
+        turns = measured(given.rows, given.rounds, given.peers, tls=tls, only=only)
+        print("\n".join(table(turns, given.rows, tls=tls)), flush=True)  # noqa: T201  (its result)
+        for name, (cpu, _) in ratios(turns).items():
+            drawn.setdefault(name, {})["TLS" if tls else "plain"] = statistics.median(cpu)
+    if given.plot:
+        title = f"CPU seconds per 1,000 PATCHes, {given.rows:,} rows, logarithmic"
+        given.plot.write_text(bars(title, drawn), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,29 +1,31 @@
 """A peer: PATCH as fast as httpx goes, replies parsed, nothing remembered and nothing limited.
 
-``each``: one client a slot. ``shared``: one for all, as its documentation has it.
+``each``: one client a slot. ``shared``: one for all, as its documentation has it. After it, an authority to trust.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import sys
 from collections import deque
 
 import httpx
 
 
-async def main(url: str, key: str, ids: str, concurrency: int, clients: str) -> None:
+async def main(url: str, key: str, ids: str, concurrency: int, *more: str) -> None:
     """Send one PATCH for each line of the file ``ids``."""
     with open(ids, encoding="utf-8") as lines:  # noqa: PTH123, ASYNC230  (before anything is sent)
         waiting = deque(enumerate(lines.read().split()))
     headers = {"X-API-KEY": key, "Accept-Encoding": "identity"}
-    each = clients == "each"
+    each = more[0] == "each"
+    trusted = ssl.create_default_context(cafile=next(iter(more[1:]), None))
 
     def client() -> httpx.AsyncClient:
         connections = 1 if each else concurrency
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        return httpx.AsyncClient(base_url=url, headers=headers, limits=limits, trust_env=False)
+        return httpx.AsyncClient(base_url=url, headers=headers, limits=limits, verify=trusted, trust_env=False)
 
     async def slot(sender: httpx.AsyncClient) -> None:
         while waiting:
@@ -38,4 +40,4 @@ async def main(url: str, key: str, ids: str, concurrency: int, clients: str) -> 
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5]))
+    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), *sys.argv[5:]))
