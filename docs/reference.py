@@ -1,4 +1,7 @@
-"""Writes docs/reference/: the tables of the program as pages, so that no page says what the program does not."""
+"""Writes docs/reference/: the tables of the program as pages, so that no page says what the program does not.
+
+Writes the completion scripts too, which the program prints as they lie.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ import polars as pl
 
 import bulkpatch
 from bulkpatch.cli import app as commands
+from bulkpatch.cli.commands.completing import SHELLS, work_out
 from bulkpatch.cli.settings import VARIABLES, Common, Sending
 from bulkpatch.core.lifecycle import DONE, FAILED
 from bulkpatch.errors import CODES, EXIT_MEANINGS, codes
@@ -27,6 +31,7 @@ from bulkpatch.reporting.failures import OURS
 from bulkpatch.reporting.meanings import MODEL_COLUMNS, OUTCOME_COLUMNS, STATES
 
 FOLDER: Final = Path(__file__).parent / "reference"
+SCRIPTS: Final = Path(bulkpatch.__file__).parent / "cli" / "scripts"
 NOTE: Final = "<!-- written by docs/reference.py: change the program, then `make reference` -->"
 INTEGER_LARGEST: Final = 2**53
 """A whole number's own bound, which no page needs to tell."""
@@ -39,6 +44,8 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for name, text in pages().items():
         (FOLDER / name).write_text(text, encoding="utf-8")
+    for shell in SHELLS:
+        (SCRIPTS / f"bulkpatch.{shell}").write_text(work_out(shell), encoding="utf-8")
 
 
 def pages() -> Mapping[str, str]:

@@ -60,10 +60,14 @@ def _carried_out(argv: list[str]) -> int:
 
 
 def _at_once(argv: list[str]) -> int | None:
-    """The exit code of what needs no command: the help of the whole, or the name of one that was meant."""
+    """The exit code of what needs no parser: the help of the whole, a shell's script, the name of what was meant."""
     if not argv or argv[0] in {"--help", "-h"}:
         print(help_text())  # noqa: T201
         return ExitCode.DONE if argv else ExitCode.INVALID
+    if argv[0] == "completion":
+        from bulkpatch.cli.commands.completing import SHELLS, completion  # noqa: PLC0415
+
+        return next((completion(shell) for shell in SHELLS if argv[1:] == [shell]), None)
     if argv[0].startswith("-") or argv[0] in COMMANDS:
         return None
     near = nearest(argv[0])

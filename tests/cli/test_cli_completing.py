@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from bulkpatch.cli import run_command
 from bulkpatch.cli.app import COMMANDS
+from bulkpatch.cli.commands.completing import SHELLS, Shell, ready, work_out
 
 TAB = """
 source {script}
@@ -80,7 +82,23 @@ def test_zsh(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_it_does_not_need_the_program(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing in a script calls bulkpatch: a Tab costs what the shell costs."""
-    for shell in ("bash", "zsh", "fish"):
+    for shell in SHELLS:
         text = script_of(shell, runs, capsys).read_text()
         assert "$(bulkpatch" not in text
         assert os.fspath(runs) not in text
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_it_lies_ready(shell: Shell) -> None:
+    """What is printed is what the commands of now come to; if not, `make reference`."""
+    assert ready(shell) == work_out(shell)
+
+
+def test_it_costs_no_more_than_help() -> None:
+    """Printing it brings in neither the parser nor what it was worked out with."""
+    heavy = "{'cyclopts', 'rich', 'polars', 'bulkpatch.model'} & sys.modules.keys()"
+    asked = "from bulkpatch.cli import run_command; run_command(['completion', 'bash'])"
+    code = f"import sys; {asked}; sys.exit(str({heavy}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == "set()"
+    assert done.stdout == ready("bash")

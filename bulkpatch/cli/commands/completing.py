@@ -1,13 +1,15 @@
-"""``completion``: a script for the shell. What Tab asks for is answered by the shell alone, without starting Python."""
+"""``completion``: a script for the shell. What Tab asks for is answered by the shell alone, without starting Python.
+
+To work a script out takes every command's module, so it lies ready in ``cli/scripts/``: ``make reference`` writes it.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final, Literal
 
-from bulkpatch.cli.app import build
-from bulkpatch.cli.speaking import say_bytes
-
 Shell = Literal["bash", "zsh", "fish"]
+SHELLS: Final[tuple[Shell, ...]] = ("bash", "zsh", "fish")
 
 RUN_COMMANDS: Final = (
     "abort", "approve", "continue", "explain", "pause", "reconcile", "report", "resume", "retry", "reverse", "status",
@@ -58,13 +60,24 @@ def completion(shell: Shell) -> int:
     shell
         bash, zsh or fish.
     """
+    print(ready(shell), end="")  # noqa: T201  (nothing else of the program is imported)
+    return 0
+
+
+def ready(shell: Shell) -> str:
+    """The script of ``shell`` as it came with the program."""
+    return (Path(__file__).parents[1] / "scripts" / f"bulkpatch.{shell}").read_text(encoding="utf-8")
+
+
+def work_out(shell: Shell) -> str:
+    """The script of ``shell`` for the commands of this moment."""
+    from bulkpatch.cli.app import build  # noqa: PLC0415  (for those who write it, not for those who print it)
+
     script = build().generate_completion(shell=shell)
     match shell:
         case "bash":
-            script += _BASH % {"commands": " ".join(RUN_COMMANDS), "find": _FIND}
+            return script + _BASH % {"commands": " ".join(RUN_COMMANDS), "find": _FIND}
         case "zsh":
-            script = script.replace("'1:A run id, a folder, or latest.'", "'1:run:_bulkpatch_runs'") + _ZSH
+            return script.replace("'1:A run id, a folder, or latest.'", "'1:run:_bulkpatch_runs'") + _ZSH
         case "fish":
-            script += _FISH + "".join(map(_FISH_LINE.format, RUN_COMMANDS))
-    say_bytes(script.encode())
-    return 0
+            return script + _FISH + "".join(map(_FISH_LINE.format, RUN_COMMANDS))
