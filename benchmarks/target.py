@@ -1,4 +1,7 @@
-"""What every sender is measured against: nginx on one core, answering each PATCH with 2 KB of JSON for that id."""
+"""What every sender is measured against: nginx on one core, answering each PATCH with 2 KB of JSON for that id.
+
+It keeps a log of when each was answered, in seconds to the millisecond, if it is asked to.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ ANSWER = (
 CONF = """worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log crit;
 events {{ worker_connections 1024; }}
 http {{
-  access_log off; keepalive_requests 1000000000; keepalive_timeout 60; default_type application/json;
+  log_format times '$msec'; access_log {log};
+  keepalive_requests 1000000000; keepalive_timeout 60; default_type application/json;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   server {{
@@ -38,7 +42,7 @@ http {{
 
 
 @contextlib.contextmanager
-def serving(folder: Path, core: int, *, tls: bool) -> Iterator[tuple[str, Path]]:
+def serving(folder: Path, core: int, *, tls: bool = False, log: Path | None = None) -> Iterator[tuple[str, Path]]:
     """Its base URL, and the file of the authority that vouches for it."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
@@ -48,7 +52,8 @@ def serving(folder: Path, core: int, *, tls: bool) -> Iterator[tuple[str, Path]]
         port = free.getsockname()[1]
     files = f" ssl; ssl_certificate {folder}/server.pem; ssl_certificate_key {folder}/server.pem" if tls else ""
     conf = folder / "nginx.conf"
-    conf.write_text(CONF.format(folder=folder, port=port, tls=files, answer=ANSWER), encoding="utf-8")
+    kept = f"{log} times buffer=64k flush=1s" if log else "off"
+    conf.write_text(CONF.format(folder=folder, port=port, tls=files, answer=ANSWER, log=kept), encoding="utf-8")
     server = subprocess.Popen(["taskset", "-c", str(core), "nginx", "-e", str(folder / "error.log"), "-c", str(conf)])  # noqa: S607
     try:
         for _ in range(500):

@@ -54,8 +54,6 @@ ROW_DEADLINE_S = 1800.0
 """Seconds from a row's first send to its last, waits included."""
 SOLO_S = 1.0
 """Seconds that the first request of a process goes alone, so that a refused key costs one request."""
-LEAD_S = 0.05
-"""Seconds ahead of its turn that an intent is made durable: a few commits' time."""
 
 
 class Dispatcher:
@@ -137,8 +135,6 @@ class Dispatcher:
 
     def pick(self, now_s: float) -> Work | None:
         """The next row to prepare, or None for now. It holds a slot until ``ended`` or ``withdraw``."""
-        if self.stopped is not None or self.paused or self.in_slots >= self.limits.concurrency:
-            return None
         if not self._may_start(now_s) or (work := self._line.next(now_s)) is None:
             return None
         self.in_slots += 1
@@ -150,11 +146,16 @@ class Dispatcher:
             self._solo_until_s = now_s + SOLO_S
         return work
 
+    @property
+    def has_room(self) -> bool:
+        """Whether one more row may be prepared, as far as the run, its slots and its rate go."""
+        goes_on = self.stopped is None and not self.paused
+        return goes_on and self.in_slots < self.limits.concurrency and self._armed < self.pacer.ahead
+
     def _may_start(self, now_s: float) -> bool:
         if not self._heard and self.in_slots and now_s < self._solo_until_s:
             return False
-        ahead = 1 + int(self.pacer.speed * LEAD_S)
-        return self._armed < ahead and self.health.lanes.whole.lets_through(now_s, in_flight=self.in_slots)
+        return self.has_room and self.health.lanes.whole.lets_through(now_s, in_flight=self.in_slots)
 
     def wakes_at(self, now_s: float) -> float:
         """When ``pick`` may have more to give though nothing happens until then."""

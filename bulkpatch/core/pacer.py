@@ -25,6 +25,8 @@ WINDOW_SLACK_S = 0.002
 """Seconds added to every window, for the same reason."""
 CATCH_UP_S = 0.005
 """Seconds of lateness that may be made up: timers wake about 1 ms late, a commit takes a few."""
+LEAD_S = 0.05
+"""Seconds ahead of its turn that a request is prepared and its intent made durable: a few commits' time."""
 
 
 class Window:
@@ -103,6 +105,11 @@ class Pacer:
     def speed(self) -> float:
         """Requests per second now: the limit, or what the API's answers lowered it to."""
         return self._speed
+
+    @property
+    def ahead(self) -> int:
+        """Requests that are prepared ahead of their turn, at most."""
+        return 1 + int(self._speed * LEAD_S)
 
     def set_speed(self, per_s: float) -> None:
         """Space requests for ``per_s``, never above the rate. Applies to the next grant."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -17,8 +16,9 @@ from bulkpatch.engine.feeder import Feeder
 from bulkpatch.engine.gate import Gate
 from bulkpatch.engine.stages import Carried, Guards, carried, judge, request_of
 from bulkpatch.engine.view import View
+from bulkpatch.engine.waiting import moved_or_due
 from bulkpatch.engine.waving import Waves, Waving
-from bulkpatch.engine.writer import LedgerWriter
+from bulkpatch.engine.writer import GATHER_S, LedgerWriter
 from bulkpatch.errors import CODES, BulkpatchError, ExitCode, LedgerFailed
 from bulkpatch.model import (
     AttemptSent,
@@ -68,13 +68,15 @@ class Engine:
 
     def __init__(self, adapters: Adapters, dispatcher: Dispatcher, *, total: int, waves: Waves | None = None) -> None:
         self.dispatcher = dispatcher
-        self.writer = LedgerWriter(adapters.ledger, adapters.executor, on_failure=self._fail)
+        self.writer = LedgerWriter(
+            adapters.ledger, adapters.executor, on_failure=self._fail, has_time=self._is_held_by_the_rate
+        )
         self._with = adapters
         self._view = View(dispatcher, (waves or Waves()).states, adapters.clock, total=total, window=adapters.window)
         self._gate = Gate(dispatcher, adapters.ceiling, adapters.clock, window=adapters.window)
         feeder = Feeder(adapters.source, adapters.ledger, adapters.executor)
         self._waving = Waving(waves or Waves(), dispatcher, feeder, self.writer, adapters.clock, wake=self.wake)
-        self._idle: deque[asyncio.Future[None]] = deque()
+        self._idle: deque[asyncio.Event] = deque()
         self._slots: list[asyncio.Task[None]] = []
         self._failure: BaseException | None = None
         self._tells_all = bool(getattr(adapters.observer, "every_request", True))
@@ -119,11 +121,14 @@ class Engine:
     def wake(self) -> None:
         """Look everywhere again: something was decided from outside a slot."""
         for woken in self._idle:
-            if not woken.done():
-                woken.set_result(None)
+            woken.set()
         self._idle.clear()
         self._waving.moved()
         self._gate.changed()
+
+    def _is_held_by_the_rate(self) -> bool:
+        """Whether enough requests stand in line to be let through while a commit gathers and is made."""
+        return self._gate.waiting > 2 * GATHER_S * self.dispatcher.pacer.speed
 
     async def _feed(self) -> None:
         try:
@@ -169,20 +174,16 @@ class Engine:
         return None
 
     async def _rest(self, at_most_s: float) -> None:
-        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        woken = asyncio.Event()
         self._idle.append(woken)
-        try:
-            async with asyncio.timeout(None if math.isinf(at_most_s) else max(0.0, at_most_s)):
-                await woken
-        except TimeoutError:
-            self._idle = deque(waiter for waiter in self._idle if waiter is not woken)
+        await moved_or_due(woken, at_most_s)
+        if woken in self._idle:  # its time came
+            self._idle.remove(woken)
 
     def _wake_one(self) -> None:
-        while self._idle:
-            woken = self._idle.popleft()
-            if not woken.done():
-                woken.set_result(None)
-                return
+        """Let an idle slot look for work, if there may be some."""
+        if self._idle and self.dispatcher.has_room:
+            self._idle.popleft().set()
 
     async def _serve(self, work: Work) -> None:
         clock, op = self._with.clock, work.op
@@ -238,7 +239,7 @@ class Engine:
         def on_sent(at_s: float) -> None:
             left_at_s.append(at_s)
             self.dispatcher.sent(at_s)
-            self._gate.changed()
+            self._gate.left()
 
         began_s = self._with.clock.monotonic()
         try:

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from bulkpatch.core.window import SendWindow
 from bulkpatch.core.work import Stop
+from bulkpatch.engine.waiting import moved_or_due
 from bulkpatch.ports import Ceiling, Clock
 
 WINDOW_LOOK_S: Final = 30.0
@@ -45,6 +46,12 @@ class Gate:
         self._window = window
         self._line: deque[asyncio.Future[bool]] = deque()
         self._changed = asyncio.Event()
+        self._held = False
+
+    @property
+    def waiting(self) -> int:
+        """Requests that stand in line."""
+        return len(self._line)
 
     async def pass_through(self) -> bool:
         """Wait for a place in the rate. False: the run stops, nothing may leave."""
@@ -61,8 +68,13 @@ class Gate:
         self._changed.set()
 
     def changed(self) -> None:
-        """Look again: a request left, a limit changed, or the run stops."""
+        """Look again: a limit changed, or the run stops."""
         self._changed.set()
+
+    def left(self) -> None:
+        """A request left. Only where the windows are full of such as have not is that waited for."""
+        if self._held:
+            self._changed.set()
 
     async def run(self) -> None:
         """Serve the line until cancelled."""
@@ -77,11 +89,8 @@ class Gate:
                 if not waited or (self._turns.stopped is None and self._wait_s() <= 0):
                     self._let_through()
                 continue
-            try:
-                async with asyncio.timeout(None if math.isinf(wait_s) else wait_s):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass
+            self._held = bool(self._line) and math.isinf(wait_s)
+            await moved_or_due(self._changed, wait_s)
 
     def _wait_s(self) -> float:
         while self._line and self._line[0].done():

@@ -112,7 +112,7 @@ class Reader:
         def on_sent(at_s: float) -> None:
             left.append(at_s)
             self._turns.pacer.sent(at_s)
-            self._gate.changed()
+            self._gate.left()
 
         self.reads += 1
         try:

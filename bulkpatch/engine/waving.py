@@ -13,6 +13,7 @@ from bulkpatch.core.dispatcher import Dispatcher
 from bulkpatch.core.waves import Phase, WaveKeeper, WaveState
 from bulkpatch.core.work import Stop
 from bulkpatch.engine.feeder import Feeder
+from bulkpatch.engine.waiting import moved_or_due
 from bulkpatch.engine.writer import LedgerWriter
 from bulkpatch.model import Act, GateVerdict, Notice, RowState
 from bulkpatch.plugins import PluginFailed
@@ -195,8 +196,4 @@ class Waving:
         self._moved.clear()
         now_s = self._clock.monotonic()
         due_s = min(until_s, self._dispatcher.wakes_at(now_s))
-        try:
-            async with asyncio.timeout(None if math.isinf(due_s) else max(0.0, due_s - now_s)):
-                await self._moved.wait()
-        except TimeoutError:
-            pass
+        await moved_or_due(self._moved, due_s - now_s)

@@ -11,9 +11,9 @@ from core_rig import BUSY, DOUBT, FINAL, HALT, LATE, NEVER, OK, SLOW, UNMADE, Be
 
 from bulkpatch.core.adaptive import AdaptiveSpeed
 from bulkpatch.core.breaker import OPEN_S, BreakerState
-from bulkpatch.core.dispatcher import LEAD_S, ROW_DEADLINE_S, SOLO_S, THROTTLES_MAX, Dispatcher
+from bulkpatch.core.dispatcher import ROW_DEADLINE_S, SOLO_S, THROTTLES_MAX, Dispatcher
 from bulkpatch.core.hints import WAIT_S_MAX
-from bulkpatch.core.pacer import Pacer
+from bulkpatch.core.pacer import LEAD_S, Pacer
 from bulkpatch.core.quantities import parse_rate, parse_threshold
 from bulkpatch.core.queueing import PARKED_MAX, RETRIES_MAX
 from bulkpatch.core.tally import Tally

@@ -53,7 +53,7 @@ class Bench:
         now_s = self.clock.monotonic()
         self.left.append((name, round(now_s - self.began_s, 3)))
         self.turns.pacer.sent(now_s)
-        self.gate.changed()
+        self.gate.left()
         return True
 
     @property
@@ -184,7 +184,7 @@ def test_nobody_leaves_while_the_window_of_what_was_granted_is_full() -> None:
         await asyncio.sleep(50.0)
         assert not second.done()
         bench.turns.pacer.sent(bench.clock.monotonic())
-        bench.gate.changed()
+        bench.gate.left()
         await second
 
     assert at_work(act, rate="1/s").times == pytest.approx([51.0], abs=0.01)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
-from engine_rig import Heard, Inline, Listed, Run, ScriptedApi, Slow, Told, accepts, id_in, virtually
+from engine_rig import LIMITS, Heard, Inline, Listed, Run, ScriptedApi, Slow, Told, accepts, id_in, virtually
 
+from bulkpatch.core.quantities import parse_rate
 from bulkpatch.core.work import Stop, Why
 from bulkpatch.engine.engine import Engine
-from bulkpatch.engine.writer import LedgerWriter
+from bulkpatch.engine.writer import GATHER_S, LedgerWriter
 from bulkpatch.errors import LedgerFailed
 from bulkpatch.ledger.memory import MemoryLedger
 from bulkpatch.model import Event, Intent, Record, Request, RowSetBack, RowSettled, RowState, Stage
@@ -91,6 +93,47 @@ def test_no_request_leaves_before_its_intent_is_on_a_slow_disk() -> None:
     run = Run(source=source, ledger=ledger, api=ScriptedApi(script), executor=Slow)
     assert run.to_its_end() is None
     assert (asked.total(), early) == (14, [])
+
+
+@pytest.mark.parametrize(("has_time", "commits"), [(True, [5]), (False, [1, 1, 1, 1, 1])])
+def test_a_commit_gathers_others_only_where_nobody_is_in_a_hurry(*, has_time: bool, commits: list[int]) -> None:
+    """Five records within its patience, one after the other: durable in one commit, or each at once."""
+    groups: list[int] = []
+
+    class Counting:
+        def commit(self, records: Sequence[Record]) -> None:
+            groups.append(len(records))
+
+    async def act() -> None:
+        writer = LedgerWriter(Counting(), Inline(), on_failure=lambda _: None, has_time=lambda: has_time)  # type: ignore[arg-type]  # as above
+        for row in range(1, 6):
+            writer.put(intent(row))
+            await asyncio.sleep(GATHER_S / 10)
+        await writer.durable()
+
+    virtually(act)
+    assert groups == commits
+
+
+def test_what_the_rate_holds_back_shares_commits() -> None:
+    """Each row is an intent and an answer; with no patience this takes 350 commits. Nothing leaves late for it."""
+    source = Listed(300, batch=300)
+    ledger = source.ledger()
+    limits = replace(LIMITS, rate=parse_rate("1000/s"), concurrency=100)
+    run = Run(source=source, ledger=ledger, api=ScriptedApi(accepts), limits=limits)
+    commit, groups = ledger.commit, list[int]()
+
+    def counted(records: Sequence[Record]) -> None:
+        groups.append(len(records))
+        commit(records)
+
+    with pytest.MonkeyPatch.context() as patching:
+        patching.setattr(ledger, "commit", counted)
+        assert run.to_its_end() is None
+    assert sum(groups) == 600
+    assert len(groups) < 120
+    seconds = run.api.asked[-1][0] - run.api.asked[0][0]
+    assert seconds == pytest.approx(300 / 995, abs=0.06)  # and the first went alone
 
 
 class Suspicious(Heard):
