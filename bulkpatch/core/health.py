@@ -22,6 +22,10 @@ class Said:
     freed: bool = False
 
 
+_NOTHING = Said()
+"""What follows from nearly every answer: made once."""
+
+
 class Health:
     """Hears every answer; ``reached``: the API was, at least once."""
 
@@ -40,7 +44,7 @@ class Health:
             words = f"the API asked to slow down: {self.speed.at(now_s):.3g}/s from now"
             return Said(notice=Notice(code="BP406", message=words))
         if verdict.throttled or verdict.kind is VerdictKind.HALT:
-            return Said()
+            return _NOTHING
         of_lane, of_whole = self.lanes.record(lane, now_s, good=verdict.kind is not VerdictKind.RETRY)
         if BreakerState.OPEN in {of_lane, of_whole}:
             return self._opened(lane if of_whole is None else None, verdict.message)
@@ -48,7 +52,7 @@ class Health:
             self.speed.ramp(now_s)
             words = f"{_named(lane if of_whole is None else '')} answers again: going on at half speed"
             return Said(notice=Notice(code="BP502", message=words), freed=of_lane is BreakerState.CLOSED)
-        return Said()
+        return _NOTHING
 
     def _opened(self, lane: str | None, last_words: str) -> Said:
         whole = self.lanes.whole
