@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,8 +12,9 @@ from itertools import pairwise
 from cyclopts.exceptions import CycloptsError, MissingArgumentError, UnknownOptionError, UnusedCliTokensError
 
 from bulkpatch.cli.app import COMMANDS
-from bulkpatch.cli.speaking import say_json, tell
+from bulkpatch.cli.speaking import columns, say_json, tell
 from bulkpatch.errors import BulkpatchError, InvalidInput, LedgerFailed, Problem
+from bulkpatch.errors.frames import narrowed
 
 PROBLEMS_SHOWN_MAX = 200
 """Problems that are shown one by one; beyond them they are counted by kind and column."""
@@ -25,6 +27,8 @@ FILES_OUT = frozenset({"plan", "reverse"})
 ON_THE_WAY = frozenset({"check", "plan", "run", "resume", "retry"})
 """Commands of which a user must know, after an error, that nothing was sent."""
 
+_INDENT = "  "
+
 
 def refused(error: BulkpatchError, argv: Sequence[str] = ()) -> int:
     """Show what ended the command ``argv``; returns its exit code. In JSON mode a program can read it, too."""
@@ -32,7 +36,7 @@ def refused(error: BulkpatchError, argv: Sequence[str] = ()) -> int:
         say_errors(error)
     if isinstance(error, InvalidInput):
         for problem in error.problems[:PROBLEMS_SHOWN_MAX]:
-            tell(*problem_lines(problem), "")
+            tell(*problem_lines(problem, columns(sys.stderr)), "")
         count, hidden = len(error.problems) + error.omitted, error.problems[PROBLEMS_SHOWN_MAX:]
         for (code, column), number in Counter((one.code, one.column_name) for one in hidden).most_common():
             tell(f"and {number:,} more like it: error[{code}]" + (f" in column {column}" if column else ""))
@@ -70,18 +74,19 @@ def _problem_of(error: BulkpatchError) -> Problem:
     return Problem(code=error.code, message=error.message, hint=error.hint)
 
 
-def problem_lines(problem: Problem) -> Sequence[str]:
-    """One problem: what, where, the source around it, the fix."""
+def problem_lines(problem: Problem, width: int | None = None) -> Sequence[str]:
+    """One problem: what, where, the source around it (within ``width`` columns, if there is a width), the fix."""
     word = "warning" if problem.warning else "error"
     lines = [f"{word}[{problem.code}]: {problem.message}"]
     place = problem.place
     if problem.column_name is not None:
         place += f" (column {problem.column_name})"
     if place:
-        lines.append(f"  at {place}")
-    lines += [f"  {line}" for line in problem.frame.splitlines()]
+        lines.append(f"{_INDENT}at {place}")
+    frame = problem.frame if width is None or not problem.frame else narrowed(problem.frame, width - len(_INDENT))
+    lines += [f"{_INDENT}{line}" for line in frame.splitlines()]
     if problem.hint:
-        lines.append(f"  fix: {problem.hint}")
+        lines.append(f"{_INDENT}fix: {problem.hint}")
     return lines
 
 

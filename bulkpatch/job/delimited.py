@@ -10,8 +10,8 @@ import csv
 import io
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import IO, Final, NamedTuple
 
@@ -21,20 +21,23 @@ from bulkpatch.errors import CODES, InvalidInput, Problem
 from bulkpatch.job.decoding import Decoder
 from bulkpatch.job.findings import Report, refuse
 from bulkpatch.job.headers import check_names
-from bulkpatch.job.parts import LINE, RECORD_BYTES_MAX, ROW, Header, Kind
+from bulkpatch.job.parts import LINE, RECORD_BYTES_MAX, ROW, Header, Kind, Part, Piece, Quote
 from bulkpatch.job.seal import Source
 from bulkpatch.job.sniff import HEAD_BYTES, check_text_head
 
 CHUNK_BYTES: Final = 1 << 20
 """Bytes read at a time: some 20,000 rows, over which Polars' cost per call is lost."""
 
+TAB: Final = "→"
+"""How a tab between two cells is shown."""
 _WIDTH: Final = "\0width"
 _NAMES: Final = {",": "a comma", ";": ";", "\t": "a tab"}
 _QUOTED: Final = re.compile(r'"(?:[^"]++|"")*+"')
+_RECORD: Final = re.compile(r'(?:[^"\n]++|"(?:[^"]++|"")*+")*+(?:\n|\Z)')
 
 
 class Stretch(NamedTuple):
-    """Whole records as text, the first of them on ``line``; or the ``flaw`` for which one record is left out."""
+    """Whole records as text, the first of them on ``line``; or the ``flaw`` of one record, and its text up to there."""
 
     line: int
     text: str
@@ -52,6 +55,7 @@ class Delimited:
         self._skip_blank_lines = skip_blank_lines
         self._chunk_bytes = chunk_bytes
         self._grammar = re.compile(rf'(?:[^"\r]++|\r\n|(?<![^{separator}\n])"(?:[^"]++|"")*+"(?![^{separator}\r\n]))*+')
+        self._cell = re.compile(rf'"(?:[^"]++|"")*+"|[^{separator}\r\n]*+')
         self.header = Header(file=source.shown, names=(), kinds={}, dtypes={})
         with source.open() as file:
             self._check_head(file.read(HEAD_BYTES))
@@ -63,6 +67,7 @@ class Delimited:
             kinds={name: {Kind.TEXT: None} for name in names},
             dtypes=dict.fromkeys(names, pl.String()),
         )
+        self._head = self._joined(Piece(name, Part.NAME, name) for name in names)
 
     def frames(self, columns: Sequence[str], report: Report) -> Iterator[pl.DataFrame]:
         """See ``parts.Reader``."""
@@ -79,6 +84,58 @@ class Delimited:
                 frame = frame.with_columns(pl.int_range(row, row + frame.height, dtype=pl.Int64).alias(ROW))
                 row += frame.height
                 yield self._even(frame, report).select(ROW, LINE, *columns)
+
+    def quotes(self, numbers: Collection[int]) -> Sequence[Quote]:
+        """See ``parts.Reader``. After a quote that is out of place, no cell is certain."""
+        found: list[Quote] = []
+        certain = True
+        with self._source.open() as file, suppress(InvalidInput):
+            for line, text, flaw in self._sound(file):
+                if line > max(numbers):
+                    break
+                if flaw is not None:
+                    certain = False
+                    found += [self._torn(flaw.line, text)] if flaw.line in numbers and "\n" not in text else []
+                    continue
+                for record in _RECORD.finditer(text):
+                    if line in numbers and record[0].strip("\r\n"):
+                        found.append(self._quote(line, record[0], certain=certain))
+                    line += record[0].count("\n")  # noqa: PLW2901  (it goes on through the stretch)
+        return found
+
+    def _quote(self, line: int, record: str, *, certain: bool) -> Quote:
+        names, cells = self.header.names, self._raw_cells(record)
+        even = len(cells) == len(names)
+        return Quote(
+            number=line,
+            pieces=self._joined(
+                Piece(raw, Part.CELL, names[index] if index < len(names) else None, _unquoted(raw))
+                for index, raw in enumerate(cells)
+            ),
+            head=self._head,
+            certain=certain and even,
+            at=None if even else 2 * min(len(names), len(cells)),
+        )
+
+    def _torn(self, line: int | None, text: str) -> Quote:
+        """A record up to its flaw: where its last cell ends, and so what is in it, cannot be told."""
+        whole = self._quote(line or 0, text, certain=False)
+        return replace(whole, pieces=[*whole.pieces[:-1], Piece('"', Part.CELL)], at=len(whole.pieces) - 1)
+
+    def _raw_cells(self, record: str) -> list[str]:
+        """The cells of a sound record as they stand."""
+        cells, at = [], -1
+        while at < len(record) and (at < 0 or record[at] == self._separator):
+            cell = self._cell.match(record, at + 1)
+            assert cell is not None  # noqa: S101  (it may be empty)
+            cells.append(cell[0])
+            at = cell.end()
+        return cells
+
+    def _joined(self, cells: Iterable[Piece]) -> list[Piece]:
+        """``cells`` with signs between them; a tab is one that is seen."""
+        sign = Piece(self._separator.replace("\t", TAB))
+        return [piece for cell in cells for piece in (sign, cell)][1:]
 
     # ── records ──────────────────────────────────────────────────────────────────────────────
 
@@ -110,7 +167,7 @@ class Delimited:
             line += text.count("\n", 0, begin)  # noqa: PLW2901  (it goes on through the stretch)
             while begin < len(text):
                 at = self._fault(text, begin)
-                end = at if at == len(text) else begin + _whole(text[begin:at])
+                sound = end = at if at == len(text) else begin + _whole(text[begin:at])
                 if end > begin:
                     yield Stretch(line, text[begin:end])
                 if at < len(text):
@@ -118,7 +175,7 @@ class Delimited:
                     if text[at] == "\r":
                         raise InvalidInput([flaw])
                     end = text.find("\n", at) + 1 or len(text)
-                    yield Stretch(line, "", flaw)
+                    yield Stretch(line, text[sound:at], flaw)
                 line += text.count("\n", begin, end)  # noqa: PLW2901
                 begin = end
 
@@ -247,6 +304,10 @@ def _whole(text: str) -> int:
         odd = (odd + text.count('"', earlier, cut)) % 2
         cut = earlier
     return cut
+
+
+def _unquoted(raw: str) -> str:
+    return raw[1:-1].replace('""', '"') if raw.startswith('"') else raw
 
 
 def _first_record(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal, NoReturn, TypeAlias
 
 from bulkpatch.errors import CODES, InvalidInput, Problem
@@ -50,12 +50,15 @@ class Gathered:
         self.omitted += len(self._stretch[free:])
         self._stretch.clear()
 
-    def raise_if_any(self) -> None:
-        """Raise ``InvalidInput`` with all errors, by file and line; files are read in order of their names."""
+    def raise_if_any(self, drawn: Callable[[Sequence[Problem]], Sequence[Problem]]) -> None:
+        """Raise ``InvalidInput`` with all errors, by file and line; files are read in order of their names.
+
+        ``drawn`` adds the frames.
+        """
         self.end_stretch()
         if self.errors:
             errors = sorted(self.errors, key=lambda problem: (problem.file or "", problem.line or problem.row or 0))
-            raise InvalidInput(errors, omitted=self.omitted)
+            raise InvalidInput(drawn(errors), omitted=self.omitted)
 
 
 class Findings:

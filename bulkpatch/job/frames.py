@@ -7,17 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from bulkpatch.errors.frames import HIDDEN, Quoted, draw, inert
 from bulkpatch.job.grammar import fields_at
 from bulkpatch.job.spec import KeyPath
 from bulkpatch.prequel.catalogue import catalogue
 
 NAME_CHARS_MAX: Final = 80
 """Characters of a key in a message: the longest field path of the API has under 100, a usual one under 60."""
-LINE_CHARS_MAX: Final = 160
-"""Characters of a quoted line: two lines of a usual terminal."""
-LEAD_CHARS: Final = 40
-"""Characters kept before the place that is underlined, where a line must be cut."""
-HIDDEN: Final = "…"
 
 _SECRET_NAME: Final = re.compile("pas+w|pwd|passphrase|secret|token|key|credential", re.IGNORECASE)
 _SECRET_TEXT: Final = re.compile(r"""sk_(?:prod|staging)_|(?<=://)[^\s"']*[?@]""")
@@ -32,13 +28,18 @@ def one_line(text: str, *, limit: int = NAME_CHARS_MAX) -> str:
     """``text`` with every character that does not print escaped, cut to ``limit`` and before an API key."""
     if (found := _SECRET_TEXT.search(text)) is not None:
         text = text[: found.start()] + HIDDEN
-    shown = "".join(map(_printed, text[: limit + 1]))
+    shown = inert(text[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + HIDDEN
 
 
 def file_shown(path: Path) -> str:
     """``path`` on one line and in full: editors open it."""
-    return "".join(map(_printed, str(path)))
+    return inert(str(path))
+
+
+def shows_secret(text: str) -> bool:
+    """Whether a secret shows itself in ``text``, wherever that stands."""
+    return _SECRET_TEXT.search(text) is not None
 
 
 def names_secret(text: str) -> bool:
@@ -82,42 +83,18 @@ def draw_frame(  # noqa: PLR0913  (a place is three numbers)
     ``line`` and ``column`` count from 1. ``cuts`` maps a line's index to the column index from
     which it is hidden; carets never reach beyond that.
     """
-    first = max(0, line - 1 - lines_before)
-    gutter = len(str(line))
-    rows = []
-    for index in range(first, line):
-        cut = _cut(lines[index], cuts.get(index))
-        here = index == line - 1
-        begin = max(0, column - 1 - LEAD_CHARS) if here and column > LINE_CHARS_MAX - LEAD_CHARS else 0
-        shown = _visible(lines[index], cut, begin)
-        rows.append(f"{index + 1:>{gutter}} | {shown}".rstrip())
-        if here:
-            rows.append(f"{'':>{gutter}} | {_carets(lines[index], cut, begin, column - 1, width)}")
-    return "\n".join(rows)
+    here = line - 1
+    above = [
+        Quoted(number=index + 1, text=_hidden(lines[index], cuts.get(index))[0])
+        for index in range(max(0, here - lines_before), here)
+    ]
+    text, end = _hidden(lines[here], cuts.get(here))
+    at = min(column - 1, end)
+    return draw(above, Quoted(number=line, text=text, at=at), min(width, end - at))
 
 
-def _cut(line: str, cut: int | None) -> int | None:
-    """From where ``line`` is hidden: ``cut``, or a secret that shows itself before it."""
+def _hidden(line: str, cut: int | None) -> tuple[str, int]:
+    """``line`` without what lies from ``cut`` on, or from a secret that shows itself; and how much of it is left."""
     found = _SECRET_TEXT.search(line, 0, len(line) if cut is None else cut)
-    return cut if found is None else found.start()
-
-
-def _visible(line: str, cut: int | None, begin: int) -> str:
-    end = len(line) if cut is None else cut
-    part = line[begin : min(end, begin + LINE_CHARS_MAX)]
-    hidden = end < len(line) or end > begin + LINE_CHARS_MAX
-    return (HIDDEN if begin else "") + "".join(map(_printed, part)) + (HIDDEN if hidden else "")
-
-
-def _carets(line: str, cut: int | None, begin: int, start: int, width: int) -> str:
-    end = len(line) if cut is None else cut
-    start = min(start, end)
-    lead = len(HIDDEN) * bool(begin) + sum(len(_printed(one)) for one in line[begin:start])
-    under = line[start : min(start + width, end, begin + LINE_CHARS_MAX)]
-    return " " * lead + "^" * max(1, sum(len(_printed(one)) for one in under))
-
-
-def _printed(character: str) -> str:
-    if character.isprintable():
-        return character
-    return " " if character == "\t" else character.encode("unicode_escape", "backslashreplace").decode()
+    end = min(len(line), found.start() if found is not None else len(line) if cut is None else cut)
+    return line[:end] + HIDDEN * (end < len(line)), end

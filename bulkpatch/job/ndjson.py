@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import IO, Any, Final, NoReturn
 
 import polars as pl
@@ -12,7 +14,7 @@ from bulkpatch.errors import CODES, InvalidInput, Problem
 from bulkpatch.job.decoding import Decoder
 from bulkpatch.job.findings import Report, refuse
 from bulkpatch.job.headers import check_names
-from bulkpatch.job.parts import COLUMNS_MAX, LINE, RECORD_BYTES_MAX, ROW, Header, Kind
+from bulkpatch.job.parts import COLUMNS_MAX, LINE, RECORD_BYTES_MAX, ROW, Header, Kind, Part, Piece, Quote
 from bulkpatch.job.seal import Source
 from bulkpatch.job.sniff import HEAD_BYTES, check_text_head
 
@@ -20,6 +22,7 @@ CHUNK_BYTES: Final = 1 << 20
 """Bytes read at a time: a few thousand rows."""
 _INTEGER_MAX: Final = 2**63 - 1
 _OBJECT_A_LINE: Final = 'Each line is one JSON object: {"column": value, …}'
+_COLON: Final = re.compile(r"\s*:\s*")
 _NATIVE: Final[dict[Kind, pl.DataType]] = {
     Kind.INTEGER: pl.Int64(),
     Kind.BOOLEAN: pl.Boolean(),
@@ -69,6 +72,20 @@ class Ndjson:
                     except _Flaw as flaw:
                         report(self._problem(line, row, str(flaw)))
                 yield self._frame(rows, columns)
+
+    def quotes(self, numbers: Collection[int]) -> Sequence[Quote]:
+        """See ``parts.Reader``. A line that is no row cannot be taken apart."""
+        found: list[Quote] = []
+        with self._source.open() as file, suppress(InvalidInput):
+            for first, lines in self._chunks(file):
+                if first > max(numbers):
+                    break
+                for line, text in enumerate(lines, first):
+                    if line in numbers:
+                        with suppress(_Flaw):
+                            _parsed(text)
+                            found.append(Quote(number=line, pieces=_pieces(text.rstrip())))
+        return found
 
     def _frame(self, rows: Sequence[tuple[int, int, Mapping[str, Any]]], columns: Sequence[str]) -> pl.DataFrame:
         cells = [self._series(name, [values.get(name) for _, _, values in rows]) for name in columns]
@@ -165,6 +182,27 @@ def _parsed(text: str) -> Mapping[str, Any]:
         except UnicodeEncodeError:
             raise _Flaw("half a surrogate pair stands in the line") from None
     return values
+
+
+def _pieces(text: str) -> list[Piece]:
+    """The names and values of a line's object, as they stand; ``text`` is one that was parsed."""
+    pieces: list[Piece] = []
+    after = 0
+    while (begin := text.find('"', after)) >= 0:
+        name, end = _LOOSE.raw_decode(text, begin)
+        colon = _COLON.match(text, end)
+        assert colon is not None  # noqa: S101  (it was parsed)
+        value_at = colon.end()
+        value, value_end = _LOOSE.raw_decode(text, value_at)
+        says = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        pieces += [
+            Piece(text[after:begin]),
+            Piece(text[begin:end], Part.NAME, name),
+            Piece(text[end:value_at]),
+            Piece(text[value_at:value_end], Part.CELL, name, says),
+        ]
+        after = value_end
+    return [*pieces, Piece(text[after:])]
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import polars as pl
 
@@ -64,6 +64,39 @@ class Header:
     dtypes: Mapping[str, pl.DataType]
 
 
+class Part(StrEnum):
+    """What a piece of a row is."""
+
+    SIGN = "sign"
+    NAME = "name"
+    CELL = "cell"
+
+
+class Piece(NamedTuple):
+    """A piece of a row as it stands in the file, and what it says. A sign has no column, nor has a cell of none."""
+
+    raw: str
+    part: Part = Part.SIGN
+    column: str | None = None
+    says: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """A row, piece by piece: together they are the row as it stands, but for its line end.
+
+    ``number`` is that of its line, or of the row itself where the format has no lines. ``head`` are the
+    names, if they stand elsewhere. Not ``certain``: cells may be those of other columns than it says.
+    ``at``: the index of the piece at which the row goes wrong; it may lie behind the last.
+    """
+
+    number: int
+    pieces: Sequence[Piece]
+    head: Sequence[Piece] = ()
+    certain: bool = True
+    at: int | None = None
+
+
 class Reader(Protocol):
     """One file, opened as what it is."""
 
@@ -73,5 +106,12 @@ class Reader(Protocol):
         """The cells of ``columns``, with ``ROW`` (from 1 in this file) and ``LINE``; bounded, in order.
 
         Rows that cannot be read are reported and left out; raises ``InvalidInput`` where reading ends.
+        """
+        ...
+
+    def quotes(self, numbers: Collection[int]) -> Sequence[Quote]:
+        """The rows that begin on the lines ``numbers`` (or have these, from 1, where there are no lines), to be shown.
+
+        What cannot be taken apart is left out. Raises ``InvalidInput`` if the file is not what it was.
         """
         ...

@@ -6,7 +6,8 @@ import hashlib
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -21,6 +22,7 @@ from bulkpatch.job.duplicates import IdIndex, settle
 from bulkpatch.job.findings import Gathered, Report, refuse
 from bulkpatch.job.parts import ROW, Reader
 from bulkpatch.job.readers import open_reader
+from bulkpatch.job.row_frames import RowFrames
 from bulkpatch.job.seal import STDIN, Source, find, keep
 from bulkpatch.job.secret_cells import SecretCells
 from bulkpatch.job.selection import Condition
@@ -69,18 +71,22 @@ def open_rows(  # noqa: PLR0913  (what a caller may decide about the reading)
     layout = lay_out(job, headers[0])
     problems, sound = check_columns(job, headers, layout, tuple(dict.fromkeys(asked)))
     secret_cells = SecretCells(rules, inline=job.input.inline_secrets)
+    frames = RowFrames(layout, readers, asked=asked, secret_cells=secret_cells)
 
     def rows(layout: Layout) -> Rows:
-        return Rows(job, sources, readers, layout, condition=condition, secret_cells=secret_cells, limit=limit)
+        return Rows(
+            job, sources, readers, layout, condition=condition, secret_cells=secret_cells, limit=limit, frames=frames
+        )
 
     if problems:
         gathered = Gathered()
         for problem in problems:
             gathered.report(problem)
         gathered.end_stretch()
+        looked = rows(sound or layout)
         if sound is not None:
-            rows(sound).look(gathered, whole=False)
-        gathered.raise_if_any()
+            looked.look(gathered, whole=False)
+        gathered.raise_if_any(looked.drawn)
     return rows(layout)
 
 
@@ -97,8 +103,10 @@ class Rows:
         condition: Condition,
         secret_cells: SecretCells,
         limit: int | None,
+        frames: RowFrames,
     ) -> None:
         self._job = job
+        self._row_frames = frames
         self._sources = sources
         self._readers = readers
         self._layout = layout
@@ -163,7 +171,7 @@ class Rows:
     def _check(self) -> RowsCheck:
         gathered = Gathered()
         checks, rows = self.look(gathered, whole=True)
-        gathered.raise_if_any()
+        gathered.raise_if_any(self.drawn)
         if not rows:
             file = self._readers[0].header.file
             refuse("BP223", "where leaves out every row", file=file) if self._ends[-1] else refuse(
@@ -209,6 +217,10 @@ class Rows:
             suspects = index.suspects() - flawed
             self._leads = self._settled(suspects, gathered) if suspects else {}
         return checks, rows
+
+    def drawn(self, problems: Sequence[Problem]) -> Sequence[Problem]:
+        """``problems``, which ``look`` gathered, with frames."""
+        return self._row_frames.drawn(problems, self._ends)
 
     def _settled(self, suspects: Container[int], gathered: Gathered) -> Mapping[int, int]:
         """The leads of rows with the same id and body; different bodies are reported."""
@@ -301,7 +313,7 @@ class Rows:
         ends: list[int] = []
         for at, reader in enumerate(self._readers):
             end = before
-            for frame in reader.frames(needed, report):
+            for frame in reader.frames(needed, partial(_renumbered, report, before)):
                 if not frame.height:
                     continue
                 numbered = frame.with_columns(pl.col(ROW) + before)
@@ -321,6 +333,11 @@ class Rows:
     def file_of(self, row: int) -> str:
         """The file that a row stands in, as messages name it."""
         return self._readers[min(bisect_right(self._ends, row - 1), len(self._readers) - 1)].header.file
+
+
+def _renumbered(report: Report, before: int, problem: Problem) -> None:
+    """Report what a reader found in its file under the number that the row has in the whole input."""
+    report(problem if problem.row is None else replace(problem, row=problem.row + before))
 
 
 def _ignored(_: Problem) -> None:

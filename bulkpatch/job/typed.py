@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 import polars as pl
@@ -11,9 +11,10 @@ import polars as pl
 from bulkpatch.job.findings import Report, refuse
 from bulkpatch.job.headers import check_names
 from bulkpatch.job.naming import shown
-from bulkpatch.job.parts import LINE, ROW, Header, Kind
+from bulkpatch.job.parts import LINE, ROW, Header, Kind, Part, Piece, Quote
 from bulkpatch.job.seal import Source
 from bulkpatch.job.sniff import PARQUET_BYTES_MIN, check_arrow, check_parquet
+from bulkpatch.job.text import as_text, texts
 
 _DUPLICATE: Final = re.compile(r"""['"`]([^'"`]+)['"`]""")
 _DAMAGE: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
@@ -50,6 +51,23 @@ class Typed:
                 numbers = pl.int_range(row, row + frame.height, dtype=pl.Int64, eager=True)
                 row += frame.height
                 yield frame.select(numbers.alias(ROW), pl.lit(None, dtype=pl.Int64).alias(LINE), *columns)
+
+    def quotes(self, numbers: Collection[int]) -> Sequence[Quote]:
+        """See ``parts.Reader``. The row is written out as ``name = cell, …``."""
+        with self._source.open():
+            return [self._quote(number) for number in sorted(numbers)]
+
+    def _quote(self, number: int) -> Quote:
+        try:
+            row = as_text(self._scan().slice(number - 1, 1).collect())
+        except _DAMAGE:
+            return Quote(number=number, pieces=())
+        pieces: list[Piece] = []
+        for name in self.header.names:
+            cells = texts(row, name)
+            pieces += [Piece(", "), Piece(name, Part.NAME, name), Piece(" = ")]
+            pieces += [Piece(cell, Part.CELL, name, cell) for cell in cells]
+        return Quote(number=number, pieces=pieces[1:])
 
     def _next(self, batches: Iterator[pl.DataFrame]) -> pl.DataFrame | None:
         try:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from job_rig import SMALLEST, carets, everything, load, problems
 
 from bulkpatch.errors import InvalidInput
-from bulkpatch.job.frames import LINE_CHARS_MAX, draw_frame, file_shown, is_known, may_hold_secret, one_line
+from bulkpatch.errors.frames import LINE_CHARS_MAX
+from bulkpatch.job.frames import draw_frame, file_shown, is_known, may_hold_secret, one_line
 from bulkpatch.job.positions import JobSource
 from bulkpatch.job.spec import Origin
 from bulkpatch.prequel.catalogue import Field, catalogue
