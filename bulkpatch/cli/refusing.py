@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,8 +12,9 @@ from itertools import pairwise
 from cyclopts.exceptions import CycloptsError, MissingArgumentError, UnknownOptionError, UnusedCliTokensError
 
 from bulkpatch.cli.app import COMMANDS
-from bulkpatch.cli.speaking import say_json, tell
-from bulkpatch.errors import BulkpatchError, InvalidInput, LedgerFailed, Problem
+from bulkpatch.cli.speaking import columns, say_json, tell
+from bulkpatch.errors import CODES, BulkpatchError, InvalidInput, LedgerFailed, NotConfirmed, Problem
+from bulkpatch.observe.words import within
 
 PROBLEMS_SHOWN_MAX = 200
 """Problems that are shown one by one; beyond them they are counted by kind and column."""
@@ -32,7 +34,7 @@ def refused(error: BulkpatchError, argv: Sequence[str] = ()) -> int:
         say_errors(error)
     if isinstance(error, InvalidInput):
         for problem in error.problems[:PROBLEMS_SHOWN_MAX]:
-            tell(*problem_lines(problem), "")
+            tell(*problem_lines(problem, columns(sys.stderr)), "")
         count, hidden = len(error.problems) + error.omitted, error.problems[PROBLEMS_SHOWN_MAX:]
         for (code, column), number in Counter((one.code, one.column_name) for one in hidden).most_common():
             tell(f"and {number:,} more like it: error[{code}]" + (f" in column {column}" if column else ""))
@@ -40,7 +42,7 @@ def refused(error: BulkpatchError, argv: Sequence[str] = ()) -> int:
             tell(f"and {error.omitted:,} more that are not listed")
         tell(f"{count:,} {'error' if count == 1 else 'errors'}." + (" Nothing was sent." if may_send(argv) else ""))
     else:
-        tell(f"error[{error.code}]: {error.message}", *([f"  fix: {error.hint}"] if error.hint else []))
+        tell(*problem_lines(_problem_of(error), columns(sys.stderr)))
     return int(error.exit_code)
 
 
@@ -67,21 +69,23 @@ def say_errors(error: BulkpatchError) -> None:
 
 
 def _problem_of(error: BulkpatchError) -> Problem:
-    return Problem(code=error.code, message=error.message, hint=error.hint)
+    """The fix is the code's own where the error names none; who said no to a question needs none."""
+    fix = "" if isinstance(error, NotConfirmed) else CODES[error.code].fix
+    return Problem(code=error.code, message=error.message, hint=error.hint or fix)
 
 
-def problem_lines(problem: Problem) -> Sequence[str]:
-    """One problem: what, where, the source around it, the fix."""
+def problem_lines(problem: Problem, width: int | None = None) -> Sequence[str]:
+    """One problem: what, where, the source around it, the fix; words are broken into ``width`` columns, if given."""
     word = "warning" if problem.warning else "error"
-    lines = [f"{word}[{problem.code}]: {problem.message}"]
+    lines = within(width, f"{word}[{problem.code}]: {problem.message}")
     place = problem.place
     if problem.column_name is not None:
         place += f" (column {problem.column_name})"
     if place:
-        lines.append(f"  at {place}")
+        lines += within(width, f"  at {place}")
     lines += [f"  {line}" for line in problem.frame.splitlines()]
     if problem.hint:
-        lines.append(f"  fix: {problem.hint}")
+        lines += within(width, f"  fix: {problem.hint}")
     return lines
 
 
@@ -95,7 +99,9 @@ def command_line_problem(error: CycloptsError, command: str) -> InvalidInput:
         case UnusedCliTokensError():
             words = f"{command} takes fewer arguments"
         case MissingArgumentError() if error.argument is not None and error.keyword is None:
-            words = f"{command} needs {error.argument.name.lstrip('-').upper()}"
+            asked = error.argument
+            name = " or ".join(asked.names) if asked.index is None else asked.name.lstrip("-").upper()
+            words = f"{command} needs {name}"
     return InvalidInput([Problem(code="BP120", message=words, hint=hint)])
 
 
