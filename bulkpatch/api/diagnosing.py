@@ -63,11 +63,15 @@ def diagnose(  # noqa: PLR0913  (what is looked at, each by name)
     concurrency: int,
     open_files_max: int | None,
     online: bool,
+    key: str = "",
     ca_file: Path | None = None,
 ) -> Sequence[Finding]:
-    """Look at all of it; a run folder is made and taken away again. ``online`` asks the API for its time, keyless."""
+    """Look at all of it; a run folder is made and taken away again. ``online`` asks the API for its time, keyless.
+
+    Of ``key``, the reference of the API key, only a variable is looked for; no value is read.
+    """
     found = [_versions(), *_folder(report_dir, clock), _open_files(concurrency, open_files_max), *_environment(environ)]
-    found += _plugins()
+    found += [*_plugins(), *_key(key, environ)]
     if online:
         found += _reached(base_url, probe(base_url, clock=clock, ca_file=ca_file), clock)
     return found
@@ -132,12 +136,22 @@ def _plugins() -> Iterator[Finding]:
             yield Finding(name="plugin", level="ok", words=str(plugin))
 
 
+def _key(reference: str, environ: Mapping[str, str]) -> Iterator[Finding]:
+    scheme, _, name = reference.partition(":")
+    if scheme != "env":
+        return
+    if name in environ:
+        yield Finding(name="key", level="ok", words=f"{reference} is set")
+    else:
+        yield Finding(name="key", level="bad", words=f"{reference} is not set", fix=f"export {name}=…")
+
+
 def _reached(base_url: str, seen: Probe, clock: Clock) -> Iterator[Finding]:
     if seen.problem:
         fix = "Check the address, the network, and this machine's time."
         yield Finding(name="API", level="bad", words=f"{base_url}: {seen.problem}", fix=fix)
         return
-    yield Finding(name="API", level="ok", words=f"{base_url} answers HTTP {seen.status} in {seen.latency_ms:.0f} ms")
+    yield Finding(name="API", level="ok", words=f"{base_url} answers in {seen.latency_ms:.0f} ms")
     try:
         skew_s = clock.wall_us() / 1e6 - parsedate_to_datetime(seen.date).timestamp()
     except ValueError:

@@ -165,7 +165,9 @@ def retry(run_name: str, options: Options, states: frozenset[RowState] = RETRIED
     options = replace(options, simulate=options.simulate or header.simulated)
     opened = reopen(folder, header, options)
     if not chosen:
-        raise Mismatch("BP608", "no row of this run stands in the states that are asked for")
+        names = ", ".join(sorted(state.value for state in states))
+        words = f"nothing to retry: no row of {header.run_id} is in the states {names}"
+        raise Mismatch("BP608", words, hint=f"See its outcomes: bulkpatch report {header.run_id}")
     found = replace(check_rows(opened), rows=len(chosen), duplicates=len(chosen & set(opened.rows.followers)))
     ask_leave(opened, options)
     return begin(opened, options, found, chosen=chosen, parent=header.run_id)

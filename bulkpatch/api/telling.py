@@ -59,7 +59,9 @@ def story(run_name: str, destination_id: str, report_dir: Path) -> Story:
         finally:
             ledger.close()
     if not rows:
-        raise InvalidInput([Problem(code="BP120", message=f"no row of {folder.name} has this id")])
+        words = f"no row of {folder.name} has the destination id {destination_id}"
+        hint = f"The ids are in {', '.join(file.path for file in header.inputs)}."
+        raise InvalidInput([Problem(code="BP120", message=words, hint=hint)])
     return Story(
         run_id=header.run_id,
         job=header.job_name,

@@ -72,7 +72,7 @@ def _at_once(argv: list[str]) -> int | None:
         return None
     near = nearest(argv[0])
     print(f"error[BP120]: no command {argv[0]!r}", file=sys.stderr)  # noqa: T201
-    print(f"  fix: {f'did you mean {near}?' if near else 'see bulkpatch --help'}", file=sys.stderr)  # noqa: T201
+    print(f"  fix: {f'Did you mean {near}?' if near else 'See bulkpatch --help.'}", file=sys.stderr)  # noqa: T201
     return ExitCode.INVALID
 
 

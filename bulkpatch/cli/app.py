@@ -65,9 +65,20 @@ def build() -> App:
     return app
 
 
+_ELSEWHERE = {
+    **dict.fromkeys(("undo", "rollback", "revert"), "reverse"),
+    **dict.fromkeys(("stop", "cancel", "kill"), "abort"),
+    **dict.fromkeys(("list", "ls", "history"), "runs"),
+    **dict.fromkeys(("validate", "lint"), "check"),
+    **dict.fromkeys(("apply", "send", "patch"), "run"),
+    "diff": "plan",
+}
+"""What other tools call our commands."""
+
+
 def nearest(word: str) -> str:
-    """The command that ``word`` may have meant, or nothing."""
-    return next(iter(get_close_matches(word, COMMANDS, n=1, cutoff=0.5)), "")
+    """The command that ``word`` may have meant, by what others call it or by its letters; or nothing."""
+    return _ELSEWHERE.get(word) or next(iter(get_close_matches(word, COMMANDS, n=1, cutoff=0.5)), "")
 
 
 def help_text() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -20,8 +21,8 @@ from bulkpatch.simulator.state import Fleet
 
 SEED = 20_231_201
 FAULTS = "500=0.05,503=0.04,429=0.01,reset_before=0.03,reset_after=0.04,truncated=0.02,malformed=0.02"
-REFUSED = (17, 42, 99)
-"""Rows that the API refuses for good, so that failures are seen."""
+REFUSED = (17, 97, 177)
+"""Rows that the API refuses for good, so that failures are seen; so far apart that the guard lets the run go on."""
 KEY = "sk_staging_" + "demonstration"
 STEP_S_MAX = 300.0
 """Seconds that one step may take on a busy machine."""
@@ -93,7 +94,8 @@ class Demonstration:
                 break
             time.sleep(0.05)
         child.kill()
-        child.wait()
+        if (code := child.wait()) != -signal.SIGKILL:
+            raise Broken("BP901", f"the demo's run ended by itself before it was killed (exit code {code})")
         tell("   killed.")
 
     def _program(self, *arguments: str) -> subprocess.Popen[bytes]:

@@ -13,8 +13,9 @@ from cyclopts.exceptions import CycloptsError, MissingArgumentError, UnknownOpti
 
 from bulkpatch.cli.app import COMMANDS
 from bulkpatch.cli.speaking import columns, say_json, tell
-from bulkpatch.errors import BulkpatchError, InvalidInput, LedgerFailed, Problem
+from bulkpatch.errors import CODES, BulkpatchError, InvalidInput, LedgerFailed, NotConfirmed, Problem
 from bulkpatch.errors.frames import narrowed
+from bulkpatch.observe.words import within
 
 PROBLEMS_SHOWN_MAX = 200
 """Problems that are shown one by one; beyond them they are counted by kind and column."""
@@ -44,7 +45,7 @@ def refused(error: BulkpatchError, argv: Sequence[str] = ()) -> int:
             tell(f"and {error.omitted:,} more that are not listed")
         tell(f"{count:,} {'error' if count == 1 else 'errors'}." + (" Nothing was sent." if may_send(argv) else ""))
     else:
-        tell(f"error[{error.code}]: {error.message}", *([f"  fix: {error.hint}"] if error.hint else []))
+        tell(*problem_lines(_problem_of(error), columns(sys.stderr)))
     return int(error.exit_code)
 
 
@@ -71,22 +72,24 @@ def say_errors(error: BulkpatchError) -> None:
 
 
 def _problem_of(error: BulkpatchError) -> Problem:
-    return Problem(code=error.code, message=error.message, hint=error.hint)
+    """The fix is the code's own where the error names none; who said no to a question needs none."""
+    fix = "" if isinstance(error, NotConfirmed) else CODES[error.code].fix
+    return Problem(code=error.code, message=error.message, hint=error.hint or fix)
 
 
 def problem_lines(problem: Problem, width: int | None = None) -> Sequence[str]:
-    """One problem: what, where, the source around it (within ``width`` columns, if there is a width), the fix."""
+    """One problem: what, where, the source around it, the fix; words and source within ``width`` columns, if given."""
     word = "warning" if problem.warning else "error"
-    lines = [f"{word}[{problem.code}]: {problem.message}"]
+    lines = within(width, f"{word}[{problem.code}]: {problem.message}")
     place = problem.place
     if problem.column_name is not None:
         place += f" (column {problem.column_name})"
     if place:
-        lines.append(f"{_INDENT}at {place}")
+        lines += within(width, f"{_INDENT}at {place}")
     frame = problem.frame if width is None or not problem.frame else narrowed(problem.frame, width - len(_INDENT))
     lines += [f"{_INDENT}{line}" for line in frame.splitlines()]
     if problem.hint:
-        lines.append(f"{_INDENT}fix: {problem.hint}")
+        lines += within(width, f"{_INDENT}fix: {problem.hint}")
     return lines
 
 
@@ -100,7 +103,9 @@ def command_line_problem(error: CycloptsError, command: str) -> InvalidInput:
         case UnusedCliTokensError():
             words = f"{command} takes fewer arguments"
         case MissingArgumentError() if error.argument is not None and error.keyword is None:
-            words = f"{command} needs {error.argument.name.lstrip('-').upper()}"
+            asked = error.argument
+            name = " or ".join(asked.names) if asked.index is None else asked.name.lstrip("-").upper()
+            words = f"{command} needs {name}"
     return InvalidInput([Problem(code="BP120", message=words, hint=hint)])
 
 

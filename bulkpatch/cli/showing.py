@@ -40,9 +40,9 @@ def plan_lines(plan: Plan) -> Sequence[str]:
     if repeats := _repeats(plan):
         lines.append(f"  repeats      {count(repeats)} rows share the request of a row above")
     reads = f"{count(plan.live.reads)} reads done, " if plan.live is not None else ""
-    takes = f"at least {duration(plan.seconds)} at {limits.rate}; the {plan.bound_by} binds"
+    takes = f": at least {duration(plan.seconds)} at {limits.rate}; the {plan.bound_by} binds" if plan.requests else ""
     lines += [
-        f"  cost         {reads}{count(plan.requests)} requests to come: {takes}",
+        f"  cost         {reads}{count(plan.requests)} requests to come{takes}",
         f"  limits       {limits.rate}, {limits.concurrency} in flight, {limits.attempts} attempts a row",
         f"  guard        {plan.guard_text}; a stop overshoots by at most {limits.concurrency}",
         *_wave_lines(plan.waves),

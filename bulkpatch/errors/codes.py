@@ -230,7 +230,7 @@ CODES: dict[str, Explanation] = {
     "BP215": Explanation(
         "Unknown column",
         "The column is no field path, is not mapped under [input.columns], and is no label.",
-        "Rename it as suggested, map it, or list it in labels.",
+        "Call it like a field, map it under [input.columns], or list it in labels.",
     ),
     "BP216": Explanation(
         "The cell does not fit its field",
@@ -353,7 +353,7 @@ CODES: dict[str, Explanation] = {
     "BP402": Explanation(
         "The API refused the key",
         "It answered 401 (or 403 before anything had worked).",
-        "Check the key. Nothing is lost: resume with the right one.",
+        "Check the key and the base URL that it is for. A run that had begun lost nothing: resume with the right key.",
     ),
     "BP403": Explanation(
         "The API redirected",

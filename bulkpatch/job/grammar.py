@@ -320,8 +320,11 @@ def _contradicting_waves(waves: Any) -> Iterator[tuple[KeyPath, str]]:
     for at, wave in enumerate(waves):
         if not isinstance(wave, dict):
             continue
-        if wave.get("size") == "rest" and "where" not in wave and at + 1 < len(waves):
-            yield ("wave", at, "size"), '"rest" without where leaves no rows for the waves after it'
+        if wave.get("size") == "rest" and "where" not in wave:
+            if at + 1 < len(waves):
+                yield ("wave", at, "size"), '"rest" without where leaves no rows for the waves after it'
+            elif "gate" in wave:
+                yield ("wave", at, "gate"), "a gate stands behind its wave, and behind the rest no rows are left"
         if "name" in wave and wave["name"] in names:
             yield ("wave", at, "name"), "another wave has this name"
         names.append(wave.get("name"))

@@ -15,7 +15,7 @@ from bulkpatch.plugins import Group, PluginFailed, installed
 from bulkpatch.ports import Clock
 from bulkpatch.secrets.commands import read_to_end, run
 from bulkpatch.secrets.files import check_private, os_word, read_private
-from bulkpatch.secrets.flaws import Unusable
+from bulkpatch.secrets.flaws import Unusable, shown
 from bulkpatch.secrets.forms import EXTRAS
 from bulkpatch.secrets.kinds import ANSWER_S_MAX, Answer, Found, Kind, Reader, ResolveMany, Surroundings
 from bulkpatch.secrets.pace import Pace, ReadLimit
@@ -46,7 +46,7 @@ class Environment:
     def check(self, target: str) -> None:
         """The variable is set."""
         if target not in self.environ:
-            raise Unusable("BP302", "the variable is not set")
+            raise Unusable("BP302", "the variable is not set", fix=f"Set it: export {shown(target)}=…")
 
     def read(self, target: str) -> Found:
         """Take it."""

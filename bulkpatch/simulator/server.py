@@ -169,4 +169,4 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _no_port(host: str, port: int, reason: str) -> InvalidInput:
     message = f"port {port} of {host} cannot be used: {reason}"
-    return InvalidInput([Problem(code="BP120", message=message, hint="Use another port, or 0 for a free one.")])
+    return InvalidInput([Problem(code="BP120", message=message, hint="Use another, or a free one: --port 0.")])

@@ -102,3 +102,9 @@ def test_nobody_there_is_bad(tmp_path: Path) -> None:
     found = looked(tmp_path, online=True, base_url=f"http://127.0.0.1:{port}")["API"]
     assert (found.level, "no answer" in found.words) == ("bad", True)
     assert looked(tmp_path, online=True, base_url="http://example.com")["API"].level == "bad"
+
+
+def test_a_key_that_is_not_set_would_keep_a_run_from_starting(tmp_path: Path) -> None:
+    assert looked(tmp_path, {}, key="env:PW")["key"].level == "bad"
+    assert looked(tmp_path, {"PW": "x"}, key="env:PW")["key"].level == "ok"
+    assert "key" not in looked(tmp_path, {}, key="exec:vault read key")

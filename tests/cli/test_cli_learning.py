@@ -88,7 +88,7 @@ def test_config_names_the_origin_of_each_setting(
 
 def test_a_misspelt_command_is_met_with_the_one_that_was_meant(capsys: Capture) -> None:
     assert run_command(["resum"]) == 2
-    assert "did you mean resume" in capsys.readouterr().err
+    assert "Did you mean resume?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -305,6 +305,7 @@ WRONG: Final = [
     ("[[wave]]\nsize = 1\ngate = { start_transfers = «-1» }", "BP105", "0: none"),
     ("[[wave]]\nsize = 1\ngate = { start_transfers = «'7'» }", "BP105", "0: none"),
     ("[[wave]]\nsize = «'rest'»\n[[wave]]\nsize = 2", "BP105", "rest"),
+    ("[[wave]]\nsize = 2\n[[wave]]\nsize = 'rest'\ngate = «{ approve = true }»", "BP105", "next wave"),
     ("[[wave]]\nname = 'a'\nsize = 1\n[[wave]]\nname = «'a'»\nsize = 2", "BP105", "Name"),
     ("wave = «5»", "BP105", "two pairs of brackets"),
     ("[«wave»]\nsize = 3", "BP105", "two pairs of brackets"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from page_rig import SECOND_US, rich, write
 from report_fakes import SENT_AT_US, ListLedger, outcome_row
@@ -45,6 +45,10 @@ def drawn(ledger: ListLedger) -> Timeline | None:
     return timeline(ledger, table, waves_of(table))
 
 
+LABEL_CHAR = 6.0
+"""Units that a character of a label takes."""
+
+
 def fits(chart: Chart) -> None:
     """Nothing is drawn outside the chart, and nothing is without a size."""
     for shape in chart.shapes:
@@ -55,7 +59,8 @@ def fits(chart: Chart) -> None:
                 assert shape.width > 0
                 assert shape.height > 0
             case Label():
-                assert 0 <= shape.x <= WIDTH
+                right = {"start": 1.0, "middle": 0.5, "end": 0.0}[shape.anchor]
+                assert 0 <= shape.x <= shape.x + right * len(shape.text) * LABEL_CHAR <= WIDTH
                 assert 0 <= shape.y <= chart.height
             case Line():
                 assert "nan" not in shape.d
@@ -148,6 +153,7 @@ def test_one_failure_among_thousands_is_seen() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.one_of(st.none(), st.floats(0, 1e7)), max_size=30))
+@example([0.9, 99.0])
 def test_every_answer_is_in_one_column_of_the_spread(values: list[float | None]) -> None:
     """Whether it took no time or hours."""
     table = pl.LazyFrame({"latency_ms": pl.Series(values, dtype=pl.Float64)})

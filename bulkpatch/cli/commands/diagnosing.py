@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,7 +11,7 @@ from cyclopts import Parameter
 
 from bulkpatch import api
 from bulkpatch.cli.settings import CLOCK, ENVIRON, Common, Sending, report_dir, settings_of
-from bulkpatch.cli.speaking import say, say_json
+from bulkpatch.cli.speaking import broken, say, say_json
 from bulkpatch.engine.system import open_files_max
 from bulkpatch.errors import ExitCode
 from bulkpatch.job.grammar import ApiTable, SendTable
@@ -42,7 +43,7 @@ def doctor(
 
         loaded = load_job(job, settings=settings)
         settings, ca_file = dict(loaded.origins), loaded.authorities
-    chosen = {key: settings[key].value for key in ("api.base_url", "send.concurrency") if key in settings}
+    chosen = {key: settings[key].value for key in ("api.base_url", "api.key", "send.concurrency") if key in settings}
     found = api.diagnose(
         report_dir(common, ENVIRON),
         str(chosen.get("api.base_url", ApiTable().base_url)),
@@ -51,6 +52,7 @@ def doctor(
         concurrency=int(str(chosen.get("send.concurrency", SendTable().concurrency))),
         open_files_max=open_files_max(),
         online=not offline,
+        key=str(chosen.get("api.key", ApiTable().key)),
         ca_file=ca_file,
     )
     if output == "json":
@@ -58,5 +60,9 @@ def doctor(
     else:
         widest = max(len(one.name) for one in found)
         for one in found:
-            say(f"{one.level:<4}  {one.name:<{widest}}  {one.words}", *([f"      fix: {one.fix}"] if one.fix else []))
+            lines = [
+                f"{one.level:<4}  {one.name:<{widest}}  {one.words}",
+                *([f"      fix: {one.fix}"] if one.fix else []),
+            ]
+            say(*broken(sys.stdout, lines))
     return ExitCode.INVALID if any(one.level == "bad" for one in found) else ExitCode.DONE

@@ -57,8 +57,10 @@ def runs(
     if output == "json":
         say_json("bulkpatch.runs/1", {"runs": found})
     else:
+        widest = max((len(stands["run_id"]) for stands in found), default=0)
+        longest = max((len(stands["state"]) for stands in found), default=0)
         for stands in found:
-            say(f"{stands['run_id']:<48}  {stands['state']:<12}  {_counts(stands)}")
+            say(*broken(sys.stdout, [f"{stands['run_id']:<{widest}}  {stands['state']:<{longest}}  {_counts(stands)}"]))
         if not found:
             tell(f"no runs under {folder}")
     return 0
@@ -132,7 +134,8 @@ def explain(
     if not row:
         code = what.upper()
         if code not in CODES:
-            raise InvalidInput([Problem(code="BP120", message=f"no error code {what}", hint="Codes look like BP402.")])
+            hint = f"Codes look like BP402; of a run, name a row too: bulkpatch explain {what} DESTINATION_ID"
+            raise InvalidInput([Problem(code="BP120", message=f"no error code {what}", hint=hint)])
         found = CODES[code]
         if output == "json":
             say_json("bulkpatch.code/1", {"code": code, "title": found.title, "cause": found.cause, "fix": found.fix})

@@ -13,13 +13,13 @@ from bulkpatch.reporting.page.shapes import (
     RIGHT,
     WIDTH,
     Chart,
-    Label,
     Path,
     Rect,
     Scale,
     Spot,
     Table,
     axis,
+    label_below,
     nice,
     stack,
 )
@@ -85,7 +85,7 @@ def _draw(counts: dict[int, int], marks: dict[str, Any]) -> Chart:
         left = LEFT + (step - first) * wide
         rects += stack(left, wide - 1, scale, [("sent", rows)])
         spots.append(Spot(round(left, 1), round(wide, 1), f"{_span(step)}: {rows:,} rows"))
-    names = [Label(round(x(ms), 1), _BOTTOM + 18, _ms(ms), "middle") for ms in _round_ms(first, last)]
+    names = [label_below(round(x(ms), 1), _BOTTOM + 18, _ms(ms)) for ms in _round_ms(first, last)]
     return Chart(
         name="latency",
         title="Latency",

@@ -59,6 +59,11 @@ class Label:
     kind: str = "label"
 
 
+def label_below(x: float, y: float, text: str) -> Label:
+    """``text`` in the middle below ``x``; near the right edge it ends there, so that it is not cut off."""
+    return Label(x, y, text, "end" if x > WIDTH - LEFT else "middle")
+
+
 Shape: TypeAlias = Rect | Path | Label
 
 

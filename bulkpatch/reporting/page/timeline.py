@@ -24,7 +24,6 @@ from bulkpatch.reporting.page.intervals import (
     window_of,
 )
 from bulkpatch.reporting.page.shapes import (
-    LEFT,
     RIGHT,
     WIDTH,
     Chart,
@@ -36,6 +35,7 @@ from bulkpatch.reporting.page.shapes import (
     Spot,
     Table,
     axis,
+    label_below,
     nice,
     stack,
 )
@@ -171,7 +171,7 @@ def _hours(window: Window, y: float) -> Iterator[Label]:
     for at_us in range(-(-window.begin_us // step_us) * step_us, window.end_us + 1, step_us):
         form = "%d %b %H:%M" if span_us > DAY_US else "%H:%M" if step_us >= 60 * SECOND_US else "%H:%M:%S"
         x = round(window.x(at_us), 1)
-        yield Label(x, y, when(at_us).strftime(form), "end" if x > WIDTH - LEFT else "middle")
+        yield label_below(x, y, when(at_us).strftime(form))
 
 
 def _spot(window: Window, one: Interval) -> Spot:
