@@ -59,6 +59,7 @@ def answering() -> Iterator[Api]:
     seen = context.Array("d", 2)
     process = context.Process(target=_serve, args=(seen, there), daemon=True)
     process.start()
+    there.close()  # so that a child that fails is not waited for
     try:
         yield Api(f"http://127.0.0.1:{here.recv()}", seen)
     finally:

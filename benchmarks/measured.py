@@ -1,5 +1,7 @@
-"""Run the command given and print, as JSON, what it took. A small process of its own: the kernel counts the memory
-of whoever starts a program as the program's, so whoever asks for the peak must have less than that."""
+"""Runs a command and writes down what it took, as JSON.
+
+A small process of its own: the kernel counts the memory of whoever starts a program as the program's, too.
+"""
 
 from __future__ import annotations
 

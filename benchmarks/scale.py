@@ -9,17 +9,18 @@ import argparse
 import json
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from answering import Api, answering
+
+# ruff: noqa: T201  (what it prints is its result)
 
 HERE = Path(__file__).parent
 PYTHON = sys.executable
@@ -40,7 +41,6 @@ max_failed = "100%"
 """
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
 LEDGER_ROWS_MAX = 1_000_000
-MILLION = 1_000_000
 RESUMES = 3
 LOOK_S = 0.05
 WAIT_S = 120.0
@@ -54,6 +54,26 @@ class Cost:
     cpu_s: float
     peak_mib: float
     out: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """From the start of a process to its first PATCH: by the clock, and by its processor time."""
+
+    wall_s: float
+    cpu_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledgered:
+    """What a run with a ledger cost."""
+
+    seeding: Cost
+    seed_s: float
+    size: int
+    first: Begun
+    resume: Begun
+    report: Cost
 
 
 def measured(command: Sequence[str], folder: Path, *, codes: Sequence[int] = (0,)) -> Cost:
@@ -86,8 +106,8 @@ def write_job(folder: Path, api: Api, rows: int, *, transport: str = "httpx") ->
 
 
 @contextmanager
-def begun(command: Sequence[str], folder: Path, api: Api) -> Iterator[tuple[subprocess.Popen[bytes], float]]:
-    """A process that is killed at the end, and the seconds from its start until its first PATCH came."""
+def begun(command: Sequence[str], folder: Path, api: Api) -> Iterator[Begun]:
+    """A process that is killed at the end, and what it took until its first PATCH came."""
     api.forget()
     began_s = time.monotonic()
     child = subprocess.Popen(command, cwd=folder, env={**os.environ, **ENV}, stderr=subprocess.DEVNULL)
@@ -96,35 +116,36 @@ def begun(command: Sequence[str], folder: Path, api: Api) -> Iterator[tuple[subp
             if child.poll() is not None or time.monotonic() > began_s + WAIT_S:
                 raise SystemExit(f"{command} sent nothing: {child.returncode}")
             time.sleep(0.001)
-        yield child, api.first_s - began_s
+        spent = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+        cpu_s = (int(spent[11]) + int(spent[12])) / os.sysconf("SC_CLK_TCK")
+        yield Begun(wall_s=api.first_s - began_s, cpu_s=cpu_s)
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait()
 
 
-def with_ledger(folder: Path, api: Api, rows: int) -> Mapping[str, Cost | float]:
+def with_ledger(folder: Path, api: Api, rows: int) -> Ledgered:
     """Seed; then run and kill, give half of the rows their outcomes, resume and kill; then give all, and report."""
     job = write_job(folder, api, rows)
     seeding = part(folder, "seed", job)
     found = json.loads(seeding.out)
-    with begun(ours("run", "--yes", "-q", job), folder, api) as (_, first_s):
+    with begun(ours("run", "--yes", "-q", job), folder, api) as first:
         pass
     run = str(max((folder / "reports").iterdir()))
     part(folder, "fill", run, "0.5")
     resumes = []
     for _ in range(RESUMES):
-        with begun(ours("resume", "--yes", "-q", run), folder, api) as (_, resumed_s):
-            resumes.append(resumed_s)
+        with begun(ours("resume", "--yes", "-q", run), folder, api) as resumed:
+            resumes.append(resumed)
     part(folder, "fill", run, "1")
-    report = measured(ours("report", run), folder, codes=(0, 1))
-    return {
-        "seeding": seeding,
-        "seed_s": found["seconds"],
-        "bytes": found["bytes"],
-        "first_s": first_s,
-        "resume_s": statistics.median(resumes),
-        "report": report,
-    }
+    return Ledgered(
+        seeding=seeding,
+        seed_s=found["seconds"],
+        size=found["bytes"],
+        first=first,
+        resume=sorted(resumes, key=lambda one: one.wall_s)[RESUMES // 2],
+        report=measured(ours("report", run), folder, codes=(0, 1)),
+    )
 
 
 def sending(folder: Path, api: Api, rows: int) -> str:
@@ -156,28 +177,28 @@ def resident_mib(pid: int) -> float:
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")), 0.0)
 
 
-def line(rows: int, what: str, seconds: float, peak_mib: float) -> str:
-    """One line of the curve."""
-    return f"| {what} | {rows:,} | {seconds:.2f} s | {seconds / rows * 1e6:.2f} | {peak_mib:.0f} |"
+def line(rows: int, what: str, wall_s: float, cpu_s: float, peak_mib: float | None = None) -> None:
+    """Print one line of the curve."""
+    peak = "" if peak_mib is None else f"{peak_mib:.0f}"
+    print(f"| {what} | {rows:,} | {wall_s:.2f} | {cpu_s:.2f} | {cpu_s / rows * 1e6:.1f} | {peak} |", flush=True)
 
 
 def curve(folder: Path, api: Api, most: int) -> None:
     """Print each step at each size."""
-    print("| what | rows | wall | µs a row | peak MiB |\n|---|---|---|---|---|")
+    print("| what | rows | wall s | CPU s | CPU µs a row | peak MiB |\n|---|---|---|---|---|---|")
     for rows in SIZES:
         if rows > most:
             break
         cost = measured(ours("check", write_job(folder, api, rows)), folder)
-        print(line(rows, "`check`", cost.wall_s, cost.peak_mib), flush=True)
+        line(rows, "`check`", cost.wall_s, cost.cpu_s, cost.peak_mib)
         if rows > LEDGER_ROWS_MAX:
             continue
         found = with_ledger(folder, api, rows)
-        seeding, report = found["seeding"], found["report"]
-        print(line(rows, "seeding", found["seed_s"], seeding.peak_mib))
-        print(f"| ledger | {rows:,} | | {found['bytes'] / rows:.0f} bytes a row | |")
-        print(f"| `run` to its first request | {rows:,} | {found['first_s']:.2f} s | | |")
-        print(f"| `resume`, half done, to its first request | {rows:,} | {found['resume_s']:.2f} s | | |")
-        print(line(rows, "`report`", report.wall_s, report.peak_mib), flush=True)
+        name = f"check and seeding: {found.size / rows:.0f} bytes a row, {found.seed_s:.2f} s for the ledger"
+        line(rows, name, found.seeding.wall_s, found.seeding.cpu_s, found.seeding.peak_mib)
+        line(rows, "`run` to its first request", found.first.wall_s, found.first.cpu_s)
+        line(rows, "`resume`, half done, to its first request", found.resume.wall_s, found.resume.cpu_s)
+        line(rows, "`report`", found.report.wall_s, found.report.cpu_s, found.report.peak_mib)
 
 
 def main() -> None:
