@@ -177,6 +177,7 @@ def resume(run_name: str, options: Options) -> RunResult:
     """Go on where a run stopped, for whatever reason. Raises ``Mismatch`` if job or input moved."""
     folder = resolve_run(options.report_dir, run_name)
     with held(folder):
+        alone_s = options.clock.monotonic()
         ledger = open_ledger(folder)
         header, counts = ledger.header(), ledger.counts()
         left = sum(counts.get(state, 0) for state in OPEN)
@@ -198,4 +199,4 @@ def resume(run_name: str, options: Options) -> RunResult:
         ask_leave(opened, options)
         if options.confirm is not None:  # asked here: refused further on, the run's folder would go as a new one does
             options.confirm(make_plan(opened, replace(found, rows=left, duplicates=0), limits_of(opened.job, options)))
-        return work(folder, ledger, opened, options, opened.rows, resumed=True)
+        return work(folder, ledger, opened, options, opened.rows, alone_s=alone_s)

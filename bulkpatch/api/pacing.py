@@ -31,14 +31,18 @@ def fresh_pace(rate: Rate, clock: Clock) -> Pace:
     return _pace(rate, clock, history=())
 
 
-def resumed_pace(rate: Rate, clock: Clock, ledger: Ledger) -> Pace:
-    """Of a process that goes on: what was sent lately counts, and it begins at half speed."""
+def resumed_pace(rate: Rate, clock: Clock, ledger: Ledger, *, alone_s: float | None = None) -> Pace:
+    """Of a process that goes on: what was sent lately counts, and it begins at half speed.
+
+    It has held the lock, so that no other process sends, since ``alone_s`` by the monotonic clock, else since now.
+    """
     now_s, wall_us = clock.monotonic(), clock.wall_us()
     # An intent may have waited long for its turn: what it led to left when its answer came, or until now.
     sends = ledger.recent_sends(wall_us - round(rate.unit_s * 1e6), now_s - rate.unit_s)
     ages_s = [0.0 if left is None else _age_s(now_s, wall_us, *left) for left in sends]
     history = [now_s - age_s for age_s in ages_s]
-    pace = _pace(rate, clock, history=history, not_before_s=now_s + RESUME_HOLD_S)
+    hold_until_s = (now_s if alone_s is None else alone_s) + RESUME_HOLD_S
+    pace = _pace(rate, clock, history=history, not_before_s=hold_until_s)
     pace.speed.ramp(now_s)
     return pace
 

@@ -110,11 +110,14 @@ def work(  # noqa: PLR0913  (what one process needs, each by name)
     options: Options,
     source: Rows | Selected,
     *,
-    resumed: bool = False,
+    alone_s: float | None = None,
     found: RowsCheck | None = None,
     begins: Callable[[str], None] | None = None,
 ) -> RunResult:
-    """One process's part in the run in ``folder``, whose lock is held; ``found`` where the plan is to be asked for."""
+    """One process's part in the run in ``folder``, whose lock is held; ``found`` where the plan is to be asked for.
+
+    A resume says since when it holds the lock, as ``alone_s``.
+    """
     limits, header = limits_of(opened.job, options), ledger.header()
     drift = opened.job.on_drift if header.plan is not None else "send"
 
@@ -126,7 +129,10 @@ def work(  # noqa: PLR0913  (what one process needs, each by name)
 
     with ExitStack() as at_end:
         at_end.callback(ledger.close)
-        pace = resumed_pace(limits.rate, options.clock, ledger) if resumed else fresh_pace(limits.rate, options.clock)
+        if resumed := alone_s is not None:
+            pace = resumed_pace(limits.rate, options.clock, ledger, alone_s=alone_s)
+        else:
+            pace = fresh_pace(limits.rate, options.clock)
         session = Session(
             folder=folder,
             ledger=ledger,

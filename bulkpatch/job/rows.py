@@ -233,7 +233,8 @@ class Rows:
             for frame in whole.iter_slices(SLICE_ROWS):
                 numbers = frame[ROW]
                 rows = wanted(numbers[0], numbers[-1])
-                yield self._compiler.operations(frame.filter(numbers.is_in(rows)))
+                # Of a run that is resumed most slices may be settled: they are not even looked through.
+                yield self._compiler.operations(frame.filter(numbers.is_in(rows))) if rows else []
 
     def seed_rows(self) -> Iterator[Sequence[SeedRow]]:
         """Every row as the ledger first learns of it."""

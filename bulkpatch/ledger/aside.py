@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bulkpatch.ledger.opening import FILE
-from bulkpatch.ledger.statements import sql
+from bulkpatch.ledger.states import counted, lead_states
 from bulkpatch.model import RowState
 
 
@@ -22,6 +22,6 @@ def counts_aside(folder: Path) -> Mapping[RowState, int] | None:
                 if source.exists():
                     shutil.copyfile(source, Path(aside, source.name))
             with closing(sqlite3.connect(f"file:{aside}/{FILE}?mode=rw", uri=True)) as copy:
-                return {RowState(state): number for state, number in copy.execute(sql("counts"))}
+                return counted(lead_states(copy), copy)
         except (OSError, sqlite3.Error, ValueError):
             return None

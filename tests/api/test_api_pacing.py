@@ -88,6 +88,15 @@ def test_a_resume_waits_a_second_whatever_the_wall_clock_says(wall_s: float) -> 
     assert ready_in_s(ledger, Later(wall_s)) >= RESUME_HOLD_S
 
 
+@pytest.mark.proves("G5")
+@pytest.mark.parametrize(("alone_for_s", "waits_s"), [(0.0, 1.0), (0.4, 0.6), (5.0, 0.0)])
+def test_the_second_begins_when_no_other_process_can_send(alone_for_s: float, waits_s: float) -> None:
+    """What a resume does under its lock before it makes its pace is not waited for again."""
+    clock = Later(1e6)
+    pace = resumed_pace(PER_MINUTE, clock, left(), alone_s=clock.now_s - alone_for_s)
+    assert pace.pacer.ready_at(clock.now_s) - clock.now_s == pytest.approx(waits_s)
+
+
 @dataclass
 class SetClock:
     """Both clocks of the second process, so long after."""

@@ -470,6 +470,18 @@ def test_a_wave_counts_the_rows_that_have_a_request_of_their_own(book: Ledger) -
     }
 
 
+def test_counts_are_as_of_the_last_commit(book: Ledger) -> None:
+    """Asked twice in between as well; without waves, too, what was found out later is not the wave's matter."""
+    wave = dict(book.wave_counts()[1])
+    for records, state in (([intent(3)], S.IN_FLIGHT), ([outcome(3, S.UNKNOWN)], S.UNKNOWN)):
+        book.commit(records)
+        assert [book.counts()[state], book.counts()[state], book.wave_counts()[1][state]] == [1, 1, 1]
+    found = settlement(3)
+    book.commit([found])
+    assert (book.counts()[found.state], S.UNKNOWN in book.counts()) == (1, False)
+    assert book.wave_counts() == {1: {**wave, S.PENDING: wave[S.PENDING] - 1, S.UNKNOWN: 1}}
+
+
 class Torn(Exception):
     """What came broke off."""
 
