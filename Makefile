@@ -54,6 +54,7 @@ lint: setup
 
 bench: setup
 	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python benchmarks/scale.py
 	$(PYTHON) -m venv --without-pip benchmarks/.venv
 	$(PYTHON) -m pip --python benchmarks/.venv/bin/python install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	$(BIN)/python benchmarks/fast.py --peers $(CURDIR)/benchmarks/.venv/bin/python --plot benchmarks/cost.svg
