@@ -37,7 +37,7 @@ _RECORD: Final = re.compile(r'(?:[^"\n]++|"(?:[^"]++|"")*+")*+(?:\n|\Z)')
 
 
 class Stretch(NamedTuple):
-    """Whole records as text, the first of them on ``line``; or the ``flaw`` of one record, and its text up to there."""
+    """Whole records as text, the first of them on ``line``; or the ``flaw`` for which one record is left out."""
 
     line: int
     text: str
@@ -86,41 +86,26 @@ class Delimited:
                 yield self._even(frame, report).select(ROW, LINE, *columns)
 
     def quotes(self, numbers: Collection[int]) -> Sequence[Quote]:
-        """See ``parts.Reader``. After a quote that is out of place, no cell is certain."""
+        """See ``parts.Reader``. After a quote that is out of place nothing is certain, so that nothing is shown."""
         found: list[Quote] = []
-        certain = True
         with self._source.open() as file, suppress(InvalidInput):
             for line, text, flaw in self._sound(file):
-                if line > max(numbers):
+                if flaw is not None or line > max(numbers):
                     break
-                if flaw is not None:
-                    certain = False
-                    found += [self._torn(flaw.line, text)] if flaw.line in numbers and "\n" not in text else []
-                    continue
-                for record in _RECORD.finditer(text):
-                    if line in numbers and record[0].strip("\r\n"):
-                        found.append(self._quote(line, record[0], certain=certain))
-                    line += record[0].count("\n")  # noqa: PLW2901  (it goes on through the stretch)
+                if any(line <= number < line + text.count("\n") + 1 for number in numbers):
+                    found += self._quoted_of(line, text, numbers)
         return found
 
-    def _quote(self, line: int, record: str, *, certain: bool) -> Quote:
-        names, cells = self.header.names, self._raw_cells(record)
-        even = len(cells) == len(names)
-        return Quote(
-            number=line,
-            pieces=self._joined(
-                Piece(raw, Part.CELL, names[index] if index < len(names) else None, _unquoted(raw))
-                for index, raw in enumerate(cells)
-            ),
-            head=self._head,
-            certain=certain and even,
-            at=None if even else 2 * min(len(names), len(cells)),
-        )
-
-    def _torn(self, line: int | None, text: str) -> Quote:
-        """A record up to its flaw: where its last cell ends, and so what is in it, cannot be told."""
-        whole = self._quote(line or 0, text, certain=False)
-        return replace(whole, pieces=[*whole.pieces[:-1], Piece('"', Part.CELL)], at=len(whole.pieces) - 1)
+    def _quoted_of(self, line: int, text: str, numbers: Collection[int]) -> Iterator[Quote]:
+        """Those of a stretch; rows whose cells are not as many as the columns are left out."""
+        for record in _RECORD.finditer(text):
+            if line in numbers:
+                cells = self._raw_cells(record[0])
+                if len(cells) == len(self.header.names):
+                    pieces = zip(cells, self.header.names, strict=True)
+                    shown = self._joined(Piece(raw, Part.CELL, name, _unquoted(raw)) for raw, name in pieces)
+                    yield Quote(number=line, pieces=shown, head=self._head)
+            line += record[0].count("\n")
 
     def _raw_cells(self, record: str) -> list[str]:
         """The cells of a sound record as they stand."""
@@ -167,7 +152,7 @@ class Delimited:
             line += text.count("\n", 0, begin)  # noqa: PLW2901  (it goes on through the stretch)
             while begin < len(text):
                 at = self._fault(text, begin)
-                sound = end = at if at == len(text) else begin + _whole(text[begin:at])
+                end = at if at == len(text) else begin + _whole(text[begin:at])
                 if end > begin:
                     yield Stretch(line, text[begin:end])
                 if at < len(text):
@@ -175,7 +160,7 @@ class Delimited:
                     if text[at] == "\r":
                         raise InvalidInput([flaw])
                     end = text.find("\n", at) + 1 or len(text)
-                    yield Stretch(line, text[sound:at], flaw)
+                    yield Stretch(line, "", flaw)
                 line += text.count("\n", begin, end)  # noqa: PLW2901
                 begin = end
 

@@ -16,8 +16,8 @@ NAME_CHARS_MAX: Final = 80
 """Characters of a key in a message: the longest field path of the API has under 100, a usual one under 60."""
 
 _SECRET_NAME: Final = re.compile("pas+w|pwd|passphrase|secret|token|key|credential", re.IGNORECASE)
-_SECRET_TEXT: Final = re.compile(r"""sk_(?:prod|staging)_|(?<=://)[^\s"']*[?@]""")
-"""What is hidden wherever it stands: a key of the API; user, password and query of an address."""
+_SECRET_TEXT: Final = re.compile(r"""sk_(?:prod|staging)_|-----BEGIN |(?<=://)[^\s"']*[?@]""")
+"""What is hidden wherever it stands: a key of the API, key material; user, password and query of an address."""
 _FIELD_TABLES: Final = frozenset({"patch", "expect"})
 """The tables whose keys the API's catalogue knows, and not the grammar."""
 _SHOWN_WORDS: Final = frozenset({"column", "default"})

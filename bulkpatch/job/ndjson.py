@@ -194,7 +194,7 @@ def _pieces(text: str) -> list[Piece]:
         assert colon is not None  # noqa: S101  (it was parsed)
         value_at = colon.end()
         value, value_end = _LOOSE.raw_decode(text, value_at)
-        says = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        says = value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)
         pieces += [
             Piece(text[after:begin]),
             Piece(text[begin:end], Part.NAME, name),

@@ -73,7 +73,7 @@ class Part(StrEnum):
 
 
 class Piece(NamedTuple):
-    """A piece of a row as it stands in the file, and what it says. A sign has no column, nor has a cell of none."""
+    """A piece of a row as it stands in the file, and what it says. A sign has no column."""
 
     raw: str
     part: Part = Part.SIGN
@@ -86,15 +86,12 @@ class Quote:
     """A row, piece by piece: together they are the row as it stands, but for its line end.
 
     ``number`` is that of its line, or of the row itself where the format has no lines. ``head`` are the
-    names, if they stand elsewhere. Not ``certain``: cells may be those of other columns than it says.
-    ``at``: the index of the piece at which the row goes wrong; it may lie behind the last.
+    names, if they stand elsewhere.
     """
 
     number: int
     pieces: Sequence[Piece]
     head: Sequence[Piece] = ()
-    certain: bool = True
-    at: int | None = None
 
 
 class Reader(Protocol):
@@ -112,6 +109,6 @@ class Reader(Protocol):
     def quotes(self, numbers: Collection[int]) -> Sequence[Quote]:
         """The rows that begin on the lines ``numbers`` (or have these, from 1, where there are no lines), to be shown.
 
-        What cannot be taken apart is left out. Raises ``InvalidInput`` if the file is not what it was.
+        What cannot be taken apart with certainty is left out. Raises ``InvalidInput`` if the file is not what it was.
         """
         ...

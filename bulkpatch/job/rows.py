@@ -6,8 +6,7 @@ import hashlib
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -314,7 +313,7 @@ class Rows:
         ends: list[int] = []
         for at, reader in enumerate(self._readers):
             end = before
-            for frame in reader.frames(needed, partial(_renumbered, report, before)):
+            for frame in reader.frames(needed, report):
                 if not frame.height:
                     continue
                 numbered = frame.with_columns(pl.col(ROW) + before)
@@ -334,11 +333,6 @@ class Rows:
     def file_of(self, row: int) -> str:
         """The file that a row stands in, as messages name it."""
         return self._readers[min(bisect_right(self._ends, row - 1), len(self._readers) - 1)].header.file
-
-
-def _renumbered(report: Report, before: int, problem: Problem) -> None:
-    """Report what a reader found in its file under the number that the row has in the whole input."""
-    report(problem if problem.row is None else replace(problem, row=problem.row + before))
 
 
 def _ignored(_: Problem) -> None:

@@ -16,8 +16,6 @@ INLINE: Final = "inline"
 """What stands in the body, and so in its digest, for a secret that the cell itself holds."""
 REDACTED: Final = "<redacted>"
 """What stands in reports for such a cell; input refuses it."""
-_SHORT: Final = "BP305"
-"""What the rules say of a text that is too short for a secret."""
 
 
 class SecretCells:
@@ -54,11 +52,6 @@ class SecretCells:
     def holds_reference(self, text: str) -> bool:
         """Whether the cell is a reference of a form that holds."""
         return self.is_reference(text) and self._rules.reference_flaw(text) is None
-
-    def may_be_secret(self, text: str) -> bool:
-        """Whether the rules would take the cell for a secret's value: it is long enough for one."""
-        found = self._rules.value_flaw(text.strip())
-        return bool(text) and (found is None or found.code != _SHORT)
 
     def read(self, text: str) -> str | Secret:
         """The reference, or the secret that the cell holds."""

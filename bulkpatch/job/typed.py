@@ -54,19 +54,18 @@ class Typed:
 
     def quotes(self, numbers: Collection[int]) -> Sequence[Quote]:
         """See ``parts.Reader``. The row is written out as ``name = cell, …``."""
-        with self._source.open():
-            return [self._quote(number) for number in sorted(numbers)]
-
-    def _quote(self, number: int) -> Quote:
         try:
-            row = as_text(self._scan().slice(number - 1, 1).collect())
+            with self._source.open():
+                rows = {number: self._scan().slice(number - 1, 1).collect() for number in sorted(numbers)}
+                return [self._quote(number, as_text(row)) for number, row in rows.items()]
         except _DAMAGE:
-            return Quote(number=number, pieces=())
+            return []
+
+    def _quote(self, number: int, row: pl.DataFrame) -> Quote:
         pieces: list[Piece] = []
         for name in self.header.names:
-            cells = texts(row, name)
-            pieces += [Piece(", "), Piece(name, Part.NAME, name), Piece(" = ")]
-            pieces += [Piece(cell, Part.CELL, name, cell) for cell in cells]
+            (cell,) = texts(row, name)
+            pieces += [Piece(", "), Piece(name, Part.NAME, name), Piece(" = "), Piece(cell, Part.CELL, name, cell)]
         return Quote(number=number, pieces=pieces[1:])
 
     def _next(self, batches: Iterator[pl.DataFrame]) -> pl.DataFrame | None:

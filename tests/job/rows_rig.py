@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
+import pytest
 
 from bulkpatch.errors import InvalidInput, Problem
 from bulkpatch.job.load import load_job
@@ -154,3 +156,49 @@ def cells_of(reader: Reader) -> Iterator[dict[str, Any]]:
 
     for frame in reader.frames(reader.header.names, fail):
         yield from frame.iter_rows(named=True)
+
+
+# ── frames ───────────────────────────────────────────────────────────────────────────────────
+
+WINDOW: Final = 8
+"""Characters of a secret that may not turn up."""
+
+
+def width_of(text: str) -> int:
+    """Columns in a terminal, by Unicode's own tables."""
+    return sum(
+        0 if unicodedata.category(one) in {"Mn", "Me"} else 1 + (unicodedata.east_asian_width(one) in {"W", "F"})
+        for one in text
+    )
+
+
+def above_carets(frame: str) -> tuple[list[str], int]:
+    """What stands in each line from the column of the carets on, and how many carets there are."""
+    *lines, under = frame.split("\n")
+    lead = under.index("^")
+    cut = []
+    for line in lines:
+        found = [at for at in range(len(line) + 1) if width_of(line[:at]) == lead]
+        cut.append(line[found[0] :])
+    return cut, under.count("^")
+
+
+def problems_raised(check: Callable[[], object]) -> Sequence[Problem]:
+    """What ``check`` refuses."""
+    with pytest.raises(InvalidInput) as caught:
+        check()
+    return caught.value.problems
+
+
+def problem_raised(check: Callable[[], object]) -> Problem:
+    """The one thing that it refuses."""
+    (problem,) = problems_raised(check)
+    return problem
+
+
+def assert_hidden(problems: Sequence[Problem], *secrets: str) -> None:
+    """No frame shows a part of a secret."""
+    for problem in problems:
+        for secret in secrets:
+            parts = [secret[at : at + WINDOW] for at in range(max(1, len(secret) - WINDOW + 1))]
+            assert not any(part in problem.frame for part in parts), problem.frame

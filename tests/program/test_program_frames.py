@@ -1,91 +1,150 @@
-"""Rows that do not hold, on the screen: each is shown with its cell underlined, as wide as the terminal is."""
+"""Wrong rows on the screen: shown where they are wrong, in any terminal, and never with a secret."""
 
 from __future__ import annotations
 
+import csv
 import fcntl
+import io
 import json
 import os
 import pty
 import struct
+import subprocess
 import termios
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+import polars as pl
 import pytest
-from program_rig import Bench
-from rich.cells import cell_len
+from program_rig import PROGRAM, Bench
+from program_scan import API_KEY, CANARIES, ENCODINGS, leaks
 
-COLUMNS = [f"label_{number}" for number in range(60)]
-ROWS = {
-    "id-a": ("Lager", ["x" * 30] * 60, "yes", "env:PW"),
-    "id-b": ('"Lager, 東京"', ["倉庫"] * 60, "true", "s3cr3t-of-b"),
-    "id/c": ("\x1b[31mrot\x1b[0m", [""] * 60, "true", "env:PW"),
-}
+FIELD = "postgres.password_auth.password"
+COLUMNS = ("destination_id", "customer", "postgres.port", "is_enabled", "name", FIELD)
+ASKED: Sequence[Sequence[str]] = (
+    ("check", "JOB"),
+    ("check", "JOB", "-o", "json"),
+    ("plan", "JOB", "--offline"),
+    ("plan", "JOB", "--offline", "--json"),
+    ("run", "JOB", "--yes", "-vvv"),
+    ("run", "JOB", "--dry-run", "-q"),
+)
+"""Every way to be told of wrong rows."""
 
 
-def wrong_rows(bench: Bench) -> Path:
-    """A job whose input has a wrong flag, a secret where a reference belongs, and a wrong id."""
-    head = ["destination_id", "name", *COLUMNS, "is_enabled", "postgres.password_auth.password"]
-    lines = [head, *([one, name, *labels, flag, secret] for one, (name, labels, flag, secret) in ROWS.items())]
-    bench.write("rows.csv", b"\xef\xbb\xbf" + "\r\n".join(",".join(line) for line in lines).encode())
+def job_of(bench: Bench, path: str, *, inline: bool) -> Path:
+    """A rotation over ``path``."""
+    bench.environ["PREQUEL_API_KEY"] = API_KEY
     return bench.write(
-        "job.toml", f'[job]\nname = "wrong"\n[input]\npath = "rows.csv"\nlabels = {json.dumps(COLUMNS)}\n'
+        "job.toml",
+        f'[job]\nname = "rotate"\n[api]\nbase_url = "http://127.0.0.1:9"\n[input]\npath = "{path}"\n'
+        f'labels = ["customer"]\ninline_secrets = {str(inline).lower()}\n[send]\nrate = "5/s"\n',
     )
 
 
-def frames(screen: str) -> list[list[str]]:
-    """The lines of each frame: what stands between a place and its fix."""
-    blocks = [block.split("\n") for block in screen.replace("\r\n", "\n").split("\n\n") if "error[" in block]
-    return [[line for line in block if " | " in line or line.rstrip().endswith("|")] for block in blocks]
+def in_csv(rows: Sequence[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows([COLUMNS, *rows])
+    return text.getvalue()
 
 
-def test_every_error_is_shown_where_it_stands(bench: Bench) -> None:
-    """Wherever commands read rows; beside a reference all is seen, beside a secret only what is none."""
-    job = wrong_rows(bench)
-    ended = bench.run("check", job)
-    assert ended.code == 2
-    flag, secret, name = frames(ended.err)
-    assert [line.partition("|")[0].strip() for line in flag] == ["1", "2", ""]
-    assert flag[1].endswith("xxxxxx,yes,•••")
-    assert flag[0][flag[1].index("yes,") :].startswith("is_enabled,")
-    assert flag[2].index("^") == flag[1].index("yes,")
-    assert secret[1].endswith(",•••,•••,•••,true,•••")
-    assert secret[2].count("^") == len("•••")
-    assert name[1].startswith("  4 | id/c,\\x1b[31mrot\\x1b[0m,,,")
-    assert name[2].rstrip().endswith("| ^^^^")
-    for other in (("plan", job, "--offline"), ("run", job, "--yes"), ("check", job, "-o", "json")):
-        again = bench.run(*other)
-        assert again.code == 2
-        assert [frame for frame in frames(again.err) if frame] == [flag, secret, name]
-        assert "^^" not in again.out
-    assert "s3cr3t" not in ended.out + ended.err
+def test_each_error_is_shown_where_it_is(bench: Bench) -> None:
+    """Several in one file; as JSON stdout tells them without frames."""
+    rows = [["d1", "acme", "54x2", "true", "n", "env:A"], ["d2", "漢字, Inc", "1", "maybe", "", "env:A"]]
+    bench.write("fleet.csv", in_csv([*rows, ["d 3", "globex", "1", "true", "n", "env:A"]]))
+    job = job_of(bench, "fleet.csv", inline=False)
+    told = bench.run("check", job)
+    assert told.code == 2
+    assert told.err.count("^") == len("54x2" + "maybe" + "d 3")
+    lines = told.err.splitlines()
+    assert "  2 | d1,acme,54x2,true,n,•••" in lines
+    assert lines[lines.index('  3 | d2,"漢字, Inc",1,maybe,,•••') + 1] == "    |                  ^^^^^"
+    asked = bench.run("check", job, "-o", "json")
+    errors = json.loads(asked.out)["errors"]
+    assert [(one["row"], one["column_name"]) for one in errors] == [
+        (1, "postgres.port"),
+        (2, "is_enabled"),
+        (3, "destination_id"),
+    ]
+    assert "^" not in asked.out
+    assert "acme" not in asked.out
 
 
-def on_terminal(bench: Bench, columns: int, *arguments: str | Path) -> str:
-    """What the program says on a terminal that is so wide."""
-    keyboard, terminal = pty.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    child = bench.start(*arguments, stderr=terminal)
-    os.close(terminal)
+@pytest.mark.parametrize("columns", [80, 40, 20])
+def test_frames_fit_the_terminal(bench: Bench, columns: int) -> None:
+    """A row that is much wider than it is cut around the cell, on a terminal of any width."""
+    names = ["destination_id", *(f"label{at}" for at in range(60)), "postgres.port", "name"]
+    row = ["d1", *(f"漢{at}" for at in range(60)), "54x2", "Acme"]
+    bench.write("fleet.csv", ",".join(names) + "\n" + ",".join(row) + "\n")
+    job = job_of(bench, "fleet.csv", inline=False)
+    job.write_text(job.read_text().replace('["customer"]', json.dumps(names[1:61])))
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    environ = {**os.environ, **bench.environ, "PYTHONIOENCODING": "utf-8"}
+    child = subprocess.Popen([*PROGRAM, "check", str(job)], stdin=theirs, stdout=theirs, stderr=theirs, env=environ)
+    os.close(theirs)
     said = b""
-    try:
-        while data := os.read(keyboard, 65536):
-            said += data
-    except OSError:
-        pass  # the terminal went with the last who had it
-    finally:
-        os.close(keyboard)
-    assert child.wait().code == 2
-    return said.decode()
+    with suppress(OSError):  # the kernel's word for: nobody writes any more
+        while part := os.read(ours, 65536):
+            said += part
+    os.close(ours)
+    assert child.wait() == 2
+    frame = [
+        line.rstrip("\r")
+        for line in said.decode().split("\n")
+        if line[:5].rstrip("12 ") in {"|", "| "} or " | " in line
+    ]
+    head, quoted, under = frame[:3]
+    assert max(len(line) + line.count("漢") for line in frame) <= columns
+    at = under.index("^")
+    assert under[at:].strip() == "^^^^"
+    before = quoted[: quoted.index("54x2")]
+    assert len(before) + before.count("漢") == at
+    assert head[at:].startswith("postgr")
 
 
-@pytest.mark.parametrize("columns", [30, 40, 80, 200])
-def test_a_frame_is_as_wide_as_the_terminal(bench: Bench, columns: int) -> None:
-    """Of rows and of the job file; the cell is in it, below its name."""
-    flag, secret, name = frames(on_terminal(bench, columns, "check", wrong_rows(bench)))
-    for frame in (flag, secret, name):
-        assert all(cell_len(line) <= columns for line in frame)
-        assert max(map(cell_len, frame)) > min(columns, 80) - 20
-    assert flag[2].index("^") == flag[1].index("yes,") == flag[0].index("is_enabled"[: columns // 4])
-    bench.write("job.toml", f'[job]\nname = "x"\n[input]\npath = "rows.csv"\nlabels = {json.dumps(COLUMNS)[:-1]}, 5]\n')
-    (job,) = frames(on_terminal(bench, columns, "check", "job.toml"))
-    assert all(cell_len(line) <= columns for line in job)
+def rows_beside(name: str) -> list[list[str]]:
+    """Rows with one mistake or another, the canary where it belongs, and where it strayed to."""
+    secret = CANARIES[name]
+    return [
+        ["d1", "acme", "54x2", "true", "n", secret],
+        ["d2", "acme", "54x2", "true", "n", f"value:{secret}"],
+        ["d 3", "acme", "1", "true", "n", secret],
+        ["d4", "acme", "1", "maybe", secret, ""],
+        ["d5", secret, "1", "maybe", "n", secret],
+        ["d6", "acme", secret, "true", "n", ""],
+        ["d7", "acme", "1", secret, "n", "x"],
+        ["d8", "acme", "1", "true", secret],
+        ["d9", "acme", "1", "maybe", "n", "env:A", secret],
+        ["d10", "Acme", " Inc", "54x2", "true", secret],
+        ["d11", "acme", "54x2", "true", "n", "env:A"],
+    ]
+
+
+@pytest.mark.proves("G7")
+@pytest.mark.parametrize("kind", ["csv", "ndjson", "parquet"])
+@pytest.mark.parametrize("inline", [False, True])
+def test_no_secret_beside_a_mistake_is_on_any_screen(
+    bench: Bench, kind: str, cases: Callable[[int], None], *, inline: bool
+) -> None:
+    """Each canary in each place, told in two ways, all together in every way; the rows that may be seen are."""
+    path = bench.folder / f"fleet.{kind}"
+    for turn, name in enumerate(CANARIES):
+        rows, asked = rows_beside(name), ASKED[turn::3]
+        even = [dict(zip(COLUMNS, row, strict=True)) for row in rows if len(row) == len(COLUMNS)]
+        match kind:
+            case "csv":
+                path.write_text(in_csv(rows), newline="")
+            case "ndjson":
+                path.write_text("".join(json.dumps(row) + "\n" for row in even))
+            case _:
+                pl.DataFrame(even).write_parquet(path)
+        job = job_of(bench, path.name, inline=inline)
+        for arguments in asked:
+            ended = bench.run(*(str(job) if one == "JOB" else one for one in arguments))
+            assert ended.code == 2, ended.err
+            assert "54x2" in ended.err
+            assert ended.err.count(" | ") > len(even)
+            assert leaks({"stdout": ended.out.encode(), "stderr": ended.err.encode()}) == {}
+    cases(len(CANARIES) * len(rows) * len(asked) * len(ENCODINGS))

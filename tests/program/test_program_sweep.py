@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -26,8 +25,6 @@ from program_scan import (
 )
 from program_villain import FAULTS, HALTS, Villain
 from test_program_secrets import in_parquet
-
-from bulkpatch.job.row_frames import FRAMES_MAX
 
 FIELD = "postgres.password_auth.password"
 VERBOSITIES: Mapping[str, Sequence[str]] = {"quiet": ["-q"], "default": [], "verbose": ["-v"], "most": ["-vvv"]}
@@ -169,53 +166,6 @@ def test_faults_that_end_a_run(bench: Bench, halt: str, verbosity: str) -> None:
         url = UNREACHABLE.get(halt, villain.url).format(address=villain.url.rpartition("/")[2])
         stopped(bench, verbosity, url, {3, 4})
     assert any(villain.told.values()) is (halt in HALTS)
-
-
-def wrong_rows(secret: str) -> Iterator[Sequence[str]]:
-    """Cells of id, name, flag, the secret field and customer: in each row something is wrong, the secret near it."""
-    for beside in (secret, f"value:{secret}"):
-        yield ("take-a", "Acme", "perhaps", beside, "acme")
-    yield ("take-b", secret, "perhaps", "Acme", "acme")
-    yield ("take-c", secret, "perhaps", "", "acme")
-    yield ("take-d", "Acme", secret, "true", "acme")
-    yield ("take-e", "Acme", "perhaps", "none", secret)
-    yield ("take-f", "Acme", "true", secret)
-    yield ("take-g", "Acme", "true", "env:X", "acme", secret)
-    yield ("take-h", "Acme", "perhaps", f" {secret}", "acme")
-    yield ("take/i", "Acme", "true", secret, "acme")
-
-
-def written(kind: str, rows: Iterable[Sequence[str]]) -> str:
-    """The rows as a file of this kind; an object has no more keys than there are columns."""
-    names = ("destination_id", "name", "is_enabled", FIELD, "customer")
-    if kind == "ndjson":
-        return "".join(json.dumps(dict(zip(names, row, strict=False))) + "\n" for row in rows)
-    text = io.StringIO()
-    csv.writer(text, delimiter="," if kind == "csv" else "\t", lineterminator="\n").writerows([names, *rows])
-    return text.getvalue()
-
-
-@pytest.mark.proves("G7")
-@pytest.mark.parametrize("inline", ["true", "false"])
-@pytest.mark.parametrize("kind", ["csv", "tsv", "ndjson"])
-def test_rows_that_do_not_hold(bench: Bench, kind: str, inline: str, cases: Callable[[int], None]) -> None:
-    """They are shown, and the secret in them is not: beside the wrong cell, in it, or in a row that lacks one."""
-    sinks = Sinks(bench)
-    rows = [row for secret in CANARIES.values() for row in wrong_rows(secret)]
-    job = bench.write(
-        "job.toml",
-        f'[job]\nname = "wrong"\n[input]\npath = "rows.{kind}"\ninline_secrets = {inline}\nlabels = ["customer"]\n',
-    )
-    ways = (("check", job, "-o", "json"), ("plan", job, "--offline"), ("run", job, "--yes"))
-    for begin, arguments in zip(range(0, len(rows), FRAMES_MAX // 2), ways, strict=True):
-        some = rows[begin : begin + FRAMES_MAX // 2]
-        bench.write(f"rows.{kind}", written(kind, some), mode=0o600)
-        ended = sinks.watch(bench.start(*arguments))
-        assert ended.code == 2, ended.err
-        assert ended.err.count("^") > len(some), "they are not shown"
-    assert leaks({name: document for name, document in sinks.artefacts.items() if name.startswith("std")}) == {}
-    assert not bench.runs
-    cases(len(rows) * len(ENCODINGS))
 
 
 # ── the scanner, and the program's own search, see what they must ────────────────────────────────
